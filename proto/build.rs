@@ -1,0 +1,47 @@
+//! Generates the Rust code and the descriptor set from the .proto files, without an installed protoc.
+
+use std::error::Error;
+use std::path::{Path, PathBuf};
+use std::{env, fs};
+
+use prost::Message;
+
+const PROTO_FILES: [&str; 11] = [
+    "authpb.proto",
+    "etcdserverpb/auth.proto",
+    "etcdserverpb/cluster.proto",
+    "etcdserverpb/header.proto",
+    "etcdserverpb/kv.proto",
+    "etcdserverpb/lease.proto",
+    "etcdserverpb/maintenance.proto",
+    "etcdserverpb/watch.proto",
+    "mvccpb.proto",
+    "v3electionpb.proto",
+    "v3lockpb.proto",
+];
+
+fn main() -> Result<(), Box<dyn Error>> {
+    for file in PROTO_FILES {
+        println!("cargo:rerun-if-changed={file}");
+    }
+    let root = PathBuf::from(env::var("CARGO_MANIFEST_DIR")?);
+    let out = PathBuf::from(env::var("OUT_DIR")?);
+    let descriptors = protox::compile(PROTO_FILES, [root])?;
+    embed(descriptors.clone(), &out)?;
+    // Without the clients' `connect`, which would pull tonic's transport into a crate that has no other use
+    // for it.
+    tonic_prost_build::configure()
+        .build_transport(false)
+        .bytes(".")
+        .compile_fds(descriptors)?;
+    Ok(())
+}
+
+/// Writes the set that the library embeds. Comments and source positions serve rustdoc only and stay out.
+fn embed(mut descriptors: prost_types::FileDescriptorSet, out: &Path) -> Result<(), Box<dyn Error>> {
+    for file in &mut descriptors.file {
+        file.source_code_info = None;
+    }
+    fs::write(out.join("descriptors.bin"), descriptors.encode_to_vec())?;
+    Ok(())
+}
