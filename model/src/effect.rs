@@ -1,0 +1,83 @@
+//! What a decision changes. Effects are what the log stores and what a state is made of.
+
+use bytes::Bytes;
+
+use crate::{LeaseId, Position, Revision, Version};
+
+/// One change of one key: etcd's event, PUT or DELETE.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Event {
+    /// The key that changed.
+    pub key: Bytes,
+    /// The new value; empty for a delete.
+    pub value: Bytes,
+    /// Revisions, version, lease and the log row of this change.
+    pub version: Version,
+}
+
+impl Event {
+    /// Whether this event deletes its key.
+    #[must_use]
+    pub fn is_delete(&self) -> bool {
+        self.version.is_tombstone()
+    }
+
+    /// Bytes that the event occupies in memory and, nearly, in the log: the unit of every byte budget.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        self.key.len() + self.value.len() + size_of::<Self>()
+    }
+}
+
+/// A lease as it is stored: its promise and how long it is good for without another write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lease {
+    /// The lease's identity.
+    pub id: LeaseId,
+    /// The granted time to live, seconds.
+    pub ttl: i64,
+    /// Milliseconds on the lease clock before which the lease must not expire, also not after a restart.
+    pub deadline_ms: i64,
+}
+
+/// An alarm that a member can raise.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Alarm {
+    /// The space quota is used up: writes that need space are refused.
+    NoSpace,
+    /// The data was found to be corrupt: every write is refused.
+    Corrupt,
+}
+
+/// One change of the store. A state is the sum of its effects, in order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// A key was put or deleted.
+    Key(Event),
+    /// A lease was granted.
+    LeaseGranted(Lease),
+    /// The stored deadline of a lease was moved.
+    LeaseRenewed(Lease),
+    /// A lease is gone, its keys were deleted by the effects before this one.
+    LeaseRevoked(LeaseId),
+    /// History below this revision may no longer be read.
+    Compacted(Revision),
+    /// Log rows that no readable revision needs were deleted.
+    Scrubbed(Vec<Position>),
+    /// An alarm was raised.
+    AlarmRaised(Alarm),
+    /// An alarm was cleared.
+    AlarmCleared(Alarm),
+}
+
+impl Effect {
+    /// Bytes that the effect occupies, for batch and queue budgets.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        match self {
+            Self::Key(event) => event.size(),
+            Self::Scrubbed(positions) => positions.len() * size_of::<Position>(),
+            _ => size_of::<Self>(),
+        }
+    }
+}

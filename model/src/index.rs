@@ -1,0 +1,335 @@
+//! The ordered index: every key, its newest value and its versions since compaction.
+//!
+//! Keys lie in chunks of a sorted array. A chunk knows how many of its keys live and the newest
+//! revision in it, so counting a range skips whole chunks: exactly at the newest revision, and at an
+//! older one wherever nothing changed since. That makes a count, and the rest of a page, cost what
+//! changed and not what the range holds.
+
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
+use bytes::Bytes;
+
+use crate::{Event, KeyRange, KeyValue, Position, Revision, Value, Version};
+
+/// Keys per chunk before it is split. A larger chunk makes inserts move more memory, a smaller one
+/// makes counts visit more chunks.
+const CHUNK_MAX: usize = 128;
+/// Below this a chunk is merged into its neighbour when both fit comfortably.
+const CHUNK_MIN: usize = 32;
+
+/// One key: its newest version and value, and what came before.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    pub(crate) key: Bytes,
+    pub(crate) latest: Version,
+    /// The newest value; none for a tombstone, or when the memory budget pushed it out.
+    value: Option<Bytes>,
+    /// Earlier versions that may still be read, oldest first.
+    older: Vec<Version>,
+    /// Whether the value was read since the eviction hand last passed.
+    touched: AtomicBool,
+}
+
+impl Entry {
+    /// The version readable at `at`; none if the key did not exist then.
+    pub(crate) fn version_at(&self, at: Revision) -> Option<&Version> {
+        let version = if self.latest.mod_revision <= at {
+            &self.latest
+        } else {
+            let newer = self.older.partition_point(|version| version.mod_revision <= at);
+            self.older.get(newer.checked_sub(1)?)?
+        };
+        (!version.is_tombstone()).then_some(version)
+    }
+
+    /// The pair readable at `at`.
+    pub(crate) fn pair_at(&self, at: Revision) -> Option<KeyValue> {
+        let version = *self.version_at(at)?;
+        Some(KeyValue { key: self.key.clone(), value: self.value_of(&version), version })
+    }
+
+    fn value_of(&self, version: &Version) -> Value {
+        match &self.value {
+            Some(value) if version.position == self.latest.position => {
+                if !self.touched.load(Relaxed) {
+                    self.touched.store(true, Relaxed);
+                }
+                Value::Resident(value.clone())
+            }
+            _ => Value::Stored(version.position),
+        }
+    }
+
+    /// Makes `event` the newest version and returns the pair before it.
+    fn supersede(&mut self, event: &Event) -> Option<KeyValue> {
+        let previous = self.pair_at(self.latest.mod_revision);
+        self.older.push(self.latest);
+        self.latest = event.version;
+        self.value = resident(event);
+        previous
+    }
+
+    /// Forgets the versions that no revision from `compacted` on can read.
+    ///
+    /// The newest version at or below `compacted` stays unless it is a tombstone of an older revision:
+    /// a watch from exactly `compacted` must still see the events of that revision.
+    fn compact(&mut self, compacted: Revision, dropped: &mut Vec<Position>) {
+        let reachable = self.older.partition_point(|version| version.mod_revision <= compacted);
+        let newest_is_older = self.latest.mod_revision > compacted;
+        let mut keep_from = if newest_is_older { reachable.saturating_sub(1) } else { reachable };
+        if let Some(newest) = self.older.get(keep_from)
+            && newest.is_tombstone()
+            && newest.mod_revision < compacted
+        {
+            keep_from += 1;
+        }
+        dropped.extend(self.older.drain(..keep_from).map(|version| version.position));
+        if self.older.is_empty() {
+            self.older = Vec::new();
+        }
+    }
+
+    /// Whether nothing is left to read of this key.
+    fn is_gone(&self, compacted: Revision) -> bool {
+        self.older.is_empty() && self.latest.is_tombstone() && self.latest.mod_revision < compacted
+    }
+
+    fn resident_bytes(&self) -> usize {
+        self.value.as_ref().map_or(0, Bytes::len)
+    }
+}
+
+fn resident(event: &Event) -> Option<Bytes> {
+    (!event.is_delete()).then(|| event.value.clone())
+}
+
+#[derive(Debug, Default)]
+struct Chunk {
+    entries: Vec<Entry>,
+    /// How many keys exist at the newest revision.
+    live: usize,
+    /// The newest revision of any key in the chunk.
+    newest: Revision,
+}
+
+impl Chunk {
+    fn first_key(&self) -> &[u8] {
+        self.entries.first().map_or(&[], |entry| entry.key.as_ref())
+    }
+
+    fn search(&self, key: &[u8]) -> Result<usize, usize> {
+        self.entries.binary_search_by(|entry| entry.key.as_ref().cmp(key))
+    }
+
+    fn recount(&mut self) {
+        self.live = self.entries.iter().filter(|entry| !entry.latest.is_tombstone()).count();
+        self.newest = self.entries.iter().map(|entry| entry.latest.mod_revision).max().unwrap_or_default();
+    }
+
+    fn split_off(&mut self, at: usize) -> Self {
+        let mut right = Self { entries: self.entries.split_off(at), ..Self::default() };
+        right.recount();
+        self.recount();
+        right
+    }
+}
+
+/// What one step of compaction took out of the index.
+#[derive(Debug, Default)]
+pub struct CompactedVersions {
+    /// The log rows nobody can reach any more.
+    pub positions: Vec<Position>,
+    /// Where the next step goes on; none when the index has been walked through.
+    pub next: Option<Bytes>,
+}
+
+/// A place in the index: a chunk and a slot in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Cursor {
+    chunk: usize,
+    slot: usize,
+}
+
+/// All keys in byte order with their versions since compaction.
+#[derive(Debug, Default)]
+pub struct Index {
+    chunks: Vec<Chunk>,
+    versions: usize,
+    resident_bytes: usize,
+    /// Where the eviction hand stands.
+    hand: Bytes,
+}
+
+impl Index {
+    /// Makes `event` the newest version of its key and returns the pair before it.
+    pub fn apply(&mut self, event: &Event) -> Option<KeyValue> {
+        self.versions += 1;
+        self.resident_bytes += resident(event).map_or(0, |value| value.len());
+        let at = self.chunk_of(&event.key);
+        if self.chunks.is_empty() {
+            self.chunks.push(Chunk::default());
+        }
+        let chunk = &mut self.chunks[at];
+        chunk.newest = chunk.newest.max(event.version.mod_revision);
+        match chunk.search(&event.key) {
+            Ok(slot) => {
+                let entry = &mut chunk.entries[slot];
+                chunk.live -= usize::from(!entry.latest.is_tombstone());
+                chunk.live += usize::from(!event.is_delete());
+                self.resident_bytes -= entry.resident_bytes();
+                entry.supersede(event)
+            }
+            Err(slot) => {
+                chunk.live += usize::from(!event.is_delete());
+                chunk.entries.insert(slot, new_entry(event));
+                self.split_if_full(at, slot);
+                None
+            }
+        }
+    }
+
+    /// A chunk that grew at its end is left full and a new one begun: keys often arrive in order.
+    fn split_if_full(&mut self, at: usize, inserted: usize) {
+        let chunk = &mut self.chunks[at];
+        let length = chunk.entries.len();
+        if length <= CHUNK_MAX {
+            return;
+        }
+        let right = chunk.split_off(if inserted + 1 == length { length - 1 } else { length / 2 });
+        self.chunks.insert(at + 1, right);
+    }
+
+    fn chunk_of(&self, key: &[u8]) -> usize {
+        self.chunks.partition_point(|chunk| chunk.first_key() <= key).saturating_sub(1)
+    }
+
+    /// The entry of a key, whether it lives or not.
+    pub(crate) fn get(&self, key: &[u8]) -> Option<&Entry> {
+        let chunk = self.chunks.get(self.chunk_of(key))?;
+        chunk.search(key).ok().map(|slot| &chunk.entries[slot])
+    }
+
+    /// The place of the first key not less than `key`.
+    pub(crate) fn seek(&self, key: &[u8]) -> Cursor {
+        let chunk = self.chunk_of(key);
+        let slot = self.chunks.get(chunk).map_or(0, |found| found.search(key).unwrap_or_else(|slot| slot));
+        self.normalized(Cursor { chunk, slot })
+    }
+
+    fn normalized(&self, cursor: Cursor) -> Cursor {
+        match self.chunks.get(cursor.chunk) {
+            Some(chunk) if cursor.slot >= chunk.entries.len() => Cursor { chunk: cursor.chunk + 1, slot: 0 },
+            _ => cursor,
+        }
+    }
+
+    /// The entry at a place, and the place after it.
+    pub(crate) fn entry(&self, cursor: Cursor) -> Option<(&Entry, Cursor)> {
+        let entry = self.chunks.get(cursor.chunk)?.entries.get(cursor.slot)?;
+        Some((entry, self.normalized(Cursor { slot: cursor.slot + 1, ..cursor })))
+    }
+
+    /// Counts a whole chunk at once: possible at its beginning, if all of it lies in the range and
+    /// nothing in it changed after `at`.
+    pub(crate) fn whole_chunk(&self, cursor: Cursor, range: &KeyRange, at: Revision) -> Option<(usize, Cursor)> {
+        let chunk = self.chunks.get(cursor.chunk)?;
+        let last = chunk.entries.last()?;
+        let whole = cursor.slot == 0 && chunk.newest <= at && !range.is_past(&last.key);
+        whole.then_some((chunk.live, Cursor { chunk: cursor.chunk + 1, slot: 0 }))
+    }
+
+    /// Forgets versions that no revision from `compacted` on can read, in about `budget` keys from `from` on.
+    pub fn compact(&mut self, from: &[u8], compacted: Revision, budget: usize) -> CompactedVersions {
+        let mut out = CompactedVersions::default();
+        let mut at = self.chunk_of(from);
+        let mut walked = 0;
+        while at < self.chunks.len() && walked < budget {
+            walked += self.chunks[at].entries.len();
+            self.compact_chunk(at, compacted, &mut out.positions);
+            at = self.tidy_chunk(at);
+        }
+        self.versions -= out.positions.len();
+        out.next = self.chunks.get(at).map(|chunk| Bytes::copy_from_slice(chunk.first_key()));
+        out
+    }
+
+    fn compact_chunk(&mut self, at: usize, compacted: Revision, dropped: &mut Vec<Position>) {
+        self.chunks[at].entries.retain_mut(|entry| {
+            entry.compact(compacted, dropped);
+            let gone = entry.is_gone(compacted);
+            if gone {
+                dropped.push(entry.latest.position);
+            }
+            !gone
+        });
+    }
+
+    /// Removes an empty chunk, merges a small one into its left neighbour; returns the chunk to go on with.
+    fn tidy_chunk(&mut self, at: usize) -> usize {
+        let length = self.chunks[at].entries.len();
+        if length == 0 {
+            self.chunks.remove(at);
+            return at;
+        }
+        let fits = at > 0 && self.chunks[at - 1].entries.len() + length <= CHUNK_MAX - CHUNK_MIN;
+        if length < CHUNK_MIN && fits {
+            let small = self.chunks.remove(at);
+            let left = &mut self.chunks[at - 1];
+            left.entries.extend(small.entries);
+            left.recount();
+            return at;
+        }
+        at + 1
+    }
+
+    /// Pushes values out of memory until they take at most `budget` bytes, second-chance order,
+    /// visiting at most about `visits` keys.
+    pub fn evict(&mut self, budget: usize, visits: usize) {
+        let mut visited = 0;
+        while self.resident_bytes > budget && visited < visits && !self.chunks.is_empty() {
+            let at = self.chunk_of(&self.hand);
+            visited += self.chunks[at].entries.len();
+            self.resident_bytes -= evict_chunk(&mut self.chunks[at]);
+            self.hand = self.chunks.get(at + 1).map_or_else(Bytes::new, |next| next.entries[0].key.clone());
+        }
+    }
+
+    /// How many keys there are, deleted ones that still have readable versions included.
+    #[must_use]
+    pub fn keys(&self) -> usize {
+        self.chunks.iter().map(|chunk| chunk.entries.len()).sum()
+    }
+
+    /// How many keys exist at the newest revision.
+    #[must_use]
+    pub fn live_keys(&self) -> usize {
+        self.chunks.iter().map(|chunk| chunk.live).sum()
+    }
+
+    /// How many versions the index holds.
+    #[must_use]
+    pub fn versions(&self) -> usize {
+        self.versions
+    }
+
+    /// Bytes of values held in memory.
+    #[must_use]
+    pub fn resident_bytes(&self) -> usize {
+        self.resident_bytes
+    }
+}
+
+fn new_entry(event: &Event) -> Entry {
+    Entry {
+        key: event.key.clone(),
+        latest: event.version,
+        value: resident(event),
+        older: Vec::new(),
+        touched: AtomicBool::new(true),
+    }
+}
+
+fn evict_chunk(chunk: &mut Chunk) -> usize {
+    let cold = |entry: &&mut Entry| !entry.touched.swap(false, Relaxed);
+    chunk.entries.iter_mut().filter(cold).map(|entry| entry.value.take().map_or(0, |value| value.len())).sum()
+}

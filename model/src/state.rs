@@ -1,0 +1,175 @@
+//! The state of the store: what the effects so far add up to.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use bytes::Bytes;
+
+use crate::{Alarm, Effect, Event, Index, KeyValue, Lease, LeaseId, Position, Revision};
+
+/// A lease and the keys attached to it.
+#[derive(Debug)]
+struct LeaseRecord {
+    lease: Lease,
+    keys: BTreeSet<Bytes>,
+}
+
+/// A projection of the log. It can be thrown away and rebuilt by applying every effect again.
+#[derive(Debug)]
+pub struct State {
+    index: Index,
+    leases: HashMap<LeaseId, LeaseRecord>,
+    alarms: BTreeSet<Alarm>,
+    revision: Revision,
+    compact_revision: Revision,
+    position: Position,
+    applied: u64,
+}
+
+impl Default for State {
+    fn default() -> Self {
+        Self {
+            index: Index::default(),
+            leases: HashMap::new(),
+            alarms: BTreeSet::new(),
+            revision: Revision::INITIAL,
+            compact_revision: Revision::NEVER_COMPACTED,
+            position: Position::default(),
+            applied: 0,
+        }
+    }
+}
+
+impl State {
+    /// Takes one effect in. There are no rules here and nothing can be refused.
+    /// Returns the pair that an event on a key replaced.
+    pub fn apply(&mut self, effect: &Effect) -> Option<KeyValue> {
+        self.applied += 1;
+        match effect {
+            Effect::Key(event) => return self.apply_event(event),
+            Effect::LeaseGranted(lease) => self.grant(*lease),
+            Effect::LeaseRenewed(lease) => self.renew(*lease),
+            Effect::LeaseRevoked(id) => drop(self.leases.remove(id)),
+            Effect::Compacted(revision) => self.compacted(*revision),
+            Effect::Scrubbed(_) => {}
+            Effect::AlarmRaised(alarm) => drop(self.alarms.insert(*alarm)),
+            Effect::AlarmCleared(alarm) => drop(self.alarms.remove(alarm)),
+        }
+        None
+    }
+
+    fn apply_event(&mut self, event: &Event) -> Option<KeyValue> {
+        self.revision = self.revision.max(event.version.mod_revision);
+        self.position = self.position.max(event.version.position);
+        let previous = self.index.apply(event);
+        let before = previous.as_ref().map_or(LeaseId::NONE, |pair| pair.version.lease);
+        if before != event.version.lease {
+            self.reattach(&event.key, before, event.version.lease);
+        }
+        previous
+    }
+
+    /// A key has at most one lease: it leaves the old one and joins the new one.
+    fn reattach(&mut self, key: &Bytes, from: LeaseId, to: LeaseId) {
+        if let Some(record) = self.leases.get_mut(&from) {
+            record.keys.remove(key);
+        }
+        if let Some(record) = self.leases.get_mut(&to) {
+            record.keys.insert(key.clone());
+        }
+    }
+
+    fn grant(&mut self, lease: Lease) {
+        self.leases.insert(lease.id, LeaseRecord { lease, keys: BTreeSet::new() });
+    }
+
+    fn renew(&mut self, lease: Lease) {
+        if let Some(record) = self.leases.get_mut(&lease.id) {
+            record.lease = lease;
+        }
+    }
+
+    /// A log whose newest rows were all compacted away still says how far history got.
+    fn compacted(&mut self, revision: Revision) {
+        self.compact_revision = revision;
+        self.revision = self.revision.max(revision);
+    }
+
+    /// The newest revision.
+    #[must_use]
+    pub fn revision(&self) -> Revision {
+        self.revision
+    }
+
+    /// The oldest revision that may be read.
+    #[must_use]
+    pub fn compact_revision(&self) -> Revision {
+        self.compact_revision
+    }
+
+    /// The newest position used in the log.
+    #[must_use]
+    pub fn position(&self) -> Position {
+        self.position
+    }
+
+    /// How many effects were applied since this projection was begun.
+    #[must_use]
+    pub fn applied(&self) -> u64 {
+        self.applied
+    }
+
+    /// The raised alarms, in their order.
+    #[must_use]
+    pub fn alarms(&self) -> &BTreeSet<Alarm> {
+        &self.alarms
+    }
+
+    /// The keys and their versions.
+    #[must_use]
+    pub fn index(&self) -> &Index {
+        &self.index
+    }
+
+    /// The keys and their versions, for compaction and eviction.
+    pub fn index_mut(&mut self) -> &mut Index {
+        &mut self.index
+    }
+
+    /// The lease of this identity.
+    #[must_use]
+    pub fn lease(&self, id: LeaseId) -> Option<Lease> {
+        self.leases.get(&id).map(|record| record.lease)
+    }
+
+    /// The keys attached to a lease, in order.
+    pub fn lease_keys(&self, id: LeaseId) -> impl Iterator<Item = &Bytes> {
+        self.leases.get(&id).into_iter().flat_map(|record| record.keys.iter())
+    }
+
+    /// Every lease, by identity.
+    #[must_use]
+    pub fn leases(&self) -> BTreeMap<LeaseId, Lease> {
+        self.leases.iter().map(|(id, record)| (*id, record.lease)).collect()
+    }
+
+    /// The pair of `key` that could be read just before `revision`; none if it did not exist or
+    /// compaction took it.
+    #[must_use]
+    pub fn pair_before(&self, key: &[u8], revision: Revision) -> Option<KeyValue> {
+        self.pair_at(key, Revision(revision.0 - 1))
+    }
+
+    /// The pair of `key` readable at `at`.
+    #[must_use]
+    pub fn pair_at(&self, key: &[u8], at: Revision) -> Option<KeyValue> {
+        self.index.get(key)?.pair_at(at)
+    }
+
+    /// Whether compaction keeps this event: it is above the compact revision, or the newest of its key there.
+    #[must_use]
+    pub fn retains(&self, event: &Event) -> bool {
+        let at = self.compact_revision;
+        event.version.mod_revision > at
+            || self.pair_at(&event.key, at).is_some_and(|pair| pair.version == event.version)
+    }
+}
