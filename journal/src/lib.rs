@@ -1,0 +1,70 @@
+//! The log: effects made durable in order, and read back.
+//!
+//! One writer appends batches of effects, each batch all or nothing; any number of readers look rows
+//! up by position beside it. The log is the truth of the store. Nothing here knows a rule of etcd, and
+//! nothing above this crate knows SQL.
+
+mod errors;
+mod memory;
+mod page;
+mod sqlite;
+
+use std::path::Path;
+
+use bytes::Bytes;
+use model::{Effect, Event, Position, Revision};
+
+pub use errors::{AppendError, OpenError, ReadError, RestoreError};
+pub use memory::MemoryJournal;
+pub use sqlite::{SqliteJournal, SqliteOptions};
+
+/// The writing side of a log. There is one, and one thread owns it.
+pub trait Journal: Send + 'static {
+    /// Makes the effects durable, all of them or none: when this returns `Ok` they survive power loss.
+    fn append(&mut self, effects: &[Effect]) -> Result<(), AppendError>;
+
+    /// Does at most a few milliseconds of upkeep that only the writer can do (giving free pages back,
+    /// restarting a write-ahead log that has grown too long). Returns whether more is waiting.
+    fn upkeep(&mut self) -> Result<bool, AppendError>;
+}
+
+/// The reading side of a log: shared by all threads, never in the way of the writer. Calls may block on the disk.
+pub trait Reader: Send + Sync + 'static {
+    /// Hands every stored effect to `sink`, in an order that rebuilds the state: the compact revision,
+    /// the leases and alarms, then the events by position.
+    fn replay(&self, sink: &mut dyn FnMut(Effect)) -> Result<(), ReadError>;
+
+    /// The values at these positions, in this order; none for a row that was scrubbed.
+    fn values(&self, positions: &[Position]) -> Result<Vec<Option<Bytes>>, ReadError>;
+
+    /// The events from this revision on, whole revisions only, until about `budget` bytes are full.
+    /// A single revision is never cut, however large. Empty when the log holds nothing that new.
+    fn events(&self, from: Revision, budget: usize) -> Result<Vec<Event>, ReadError>;
+
+    /// How much space the log takes.
+    fn size(&self) -> Result<Size, ReadError>;
+
+    /// Writes a consistent copy of the log to a new file, without holding up the writer.
+    fn snapshot(&self, to: &Path) -> Result<(), ReadError>;
+
+    /// Who this log says that it belongs to.
+    fn identity(&self) -> Identity;
+}
+
+/// The space that a log takes, in bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Size {
+    /// What it occupies on disk.
+    pub allocated: u64,
+    /// What of that holds data; the rest is given back by upkeep.
+    pub in_use: u64,
+}
+
+/// The numbers by which clients know a member and its cluster; drawn once, when the log is made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Identity {
+    /// The cluster's identity, not zero.
+    pub cluster_id: u64,
+    /// The member's identity, not zero.
+    pub member_id: u64,
+}

@@ -1,0 +1,61 @@
+//! One process per data directory.
+
+use std::fs::{DirBuilder, File, TryLockError};
+use std::io;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::Path;
+
+use crate::OpenError;
+
+const LOCK_FILE: &str = "LOCK";
+
+/// The right to write in a data directory, held until it is dropped or the process ends, however it ends.
+#[derive(Debug)]
+pub(super) struct DirectoryLock {
+    _file: File,
+}
+
+impl DirectoryLock {
+    /// Makes the directory where it is missing, for its owner only, and takes the lock in it.
+    pub(super) fn acquire(data_dir: &Path) -> Result<Self, OpenError> {
+        make_directory(data_dir)?;
+        let path = data_dir.join(LOCK_FILE);
+        let file = File::options()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(&path)
+            .map_err(|error| OpenError::io(&path, error))?;
+        match file.try_lock() {
+            Ok(()) => Ok(Self { _file: file }),
+            Err(TryLockError::WouldBlock) => Err(OpenError::Locked {
+                path: data_dir.to_owned(),
+            }),
+            Err(TryLockError::Error(error)) => Err(OpenError::io(&path, error)),
+        }
+    }
+}
+
+fn make_directory(path: &Path) -> Result<(), OpenError> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(path)
+        .map_err(|error| OpenError::io(path, error))?;
+    sync_directory(parent(path)).map_err(|error| OpenError::io(path, error))
+}
+
+/// The directory that a path is in.
+pub(super) fn parent(path: &Path) -> &Path {
+    path.parent()
+        .filter(|parent| !parent.as_os_str().is_empty())
+        .unwrap_or(Path::new("."))
+}
+
+/// Makes the names in a directory durable.
+pub(super) fn sync_directory(path: &Path) -> io::Result<()> {
+    File::open(path)?.sync_all()
+}

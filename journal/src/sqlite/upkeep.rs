@@ -1,0 +1,105 @@
+//! What only the writer can do for the file, a little at a time.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use rusqlite::wal::CheckpointMode;
+use rusqlite::{DEFAULT_NAME, ErrorCode};
+
+use super::SqliteJournal;
+use super::connection::{BUSY_TIMEOUT, PAGE_SIZE};
+use super::fault::Stage;
+use crate::AppendError;
+
+/// Frames that the writer copies itself when it starts the log over: about a millisecond of copying.
+const RESTART_GAP: u32 = 128;
+
+/// So many times its limit the log is started over whatever is left to copy.
+const PATIENCE: u32 = 4;
+
+/// Pages given back in one call.
+const VACUUM_PAGES: u32 = 64;
+
+impl SqliteJournal {
+    /// The write-ahead log has just been started over, or is new.
+    pub(super) fn begin_round(&mut self) {
+        self.frames.store(0, Ordering::Release);
+        self.checkpointer.forget();
+        self.wake_at = pages(self.options.checkpoint);
+        self.restart_at = pages(self.options.wal_limit);
+    }
+
+    /// After a commit: lets the checkpointer run when there is a piece for it.
+    pub(super) fn wake_checkpointer(&mut self) {
+        let frames = self.frames.load(Ordering::Acquire);
+        let piece = pages(self.options.checkpoint);
+        if frames.saturating_add(piece) < self.wake_at {
+            // SQLite started the log over by itself: everything in it was copied and nobody read it.
+            self.begin_round();
+        } else if frames >= self.wake_at {
+            self.checkpointer.wake();
+            // Over the limit it runs without pause until next to nothing is left to copy.
+            self.wake_at = if frames < self.restart_at {
+                frames + piece
+            } else {
+                frames
+            };
+        }
+    }
+
+    /// Starts the write-ahead log over when it is long and nearly all of it is in the database.
+    pub(super) fn restart_wal(&mut self) -> Result<(), AppendError> {
+        let frames = self.frames.load(Ordering::Acquire);
+        let left = frames.saturating_sub(self.checkpointer.copied());
+        let overdue = frames >= pages(self.options.wal_limit).saturating_mul(PATIENCE);
+        if frames < self.restart_at || (left > RESTART_GAP && !overdue) {
+            return Ok(());
+        }
+        match self.restart_now() {
+            Ok(_) => self.begin_round(),
+            Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) => {
+                // A reader needs an old state. Trying again costs a sync, so not before the log has grown.
+                self.restart_at = frames.saturating_add(pages(self.options.checkpoint));
+            }
+            Err(error) => return Err(self.fail(Stage::Open, &error)),
+        }
+        Ok(())
+    }
+
+    /// Never waits for a reader.
+    fn restart_now(&self) -> rusqlite::Result<(i32, i32)> {
+        self.connection.busy_timeout(Duration::ZERO)?;
+        let outcome = self
+            .connection
+            .wal_checkpoint_v2(DEFAULT_NAME, CheckpointMode::RESTART);
+        self.connection.busy_timeout(BUSY_TIMEOUT)?;
+        outcome
+    }
+
+    /// Gives some free pages back to the file system. Returns whether there are more.
+    pub(super) fn give_pages_back(&mut self) -> Result<bool, AppendError> {
+        self.vacuum().map_err(|error| self.fail(Stage::Open, &error))
+    }
+
+    fn vacuum(&self) -> rusqlite::Result<bool> {
+        let surplus = self.free_pages()?.saturating_sub(pages(self.options.spare));
+        if surplus == 0 {
+            return Ok(false);
+        }
+        let count = surplus.min(VACUUM_PAGES);
+        self.connection
+            .execute_batch(&format!("PRAGMA incremental_vacuum({count})"))?;
+        Ok(surplus > count)
+    }
+
+    fn free_pages(&self) -> rusqlite::Result<u32> {
+        self.connection
+            .prepare_cached("PRAGMA freelist_count")?
+            .query_row((), |row| row.get(0))
+    }
+}
+
+/// Whole pages in so many bytes; a frame of the write-ahead log holds one.
+fn pages(bytes: u64) -> u32 {
+    u32::try_from(bytes / u64::from(PAGE_SIZE)).unwrap_or(u32::MAX)
+}
