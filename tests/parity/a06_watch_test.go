@@ -1,0 +1,233 @@
+package parity
+
+import (
+	"context"
+	"strings"
+	"testing"
+
+	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
+	"google.golang.org/grpc/metadata"
+)
+
+func TestWatch(t *testing.T) { runScripts(t, watchScripts) }
+
+var watchScripts = []Script{
+	{Name: "A6.1_created_before_events", Run: func(_ context.Context, s *Session) {
+		s.Put("a", "1")
+		w := s.Watch()
+		w.CreatePrefix("a", 2)
+		w.Events(1)
+		w.CreatePrefix("b", 0)
+		w.CreatePrefix("", 1)
+		w.Events(1)
+		s.Put("b", "1")
+		w.Events(2)
+		other := s.Watch()
+		other.CreatePrefix("a", 0)
+	}},
+	{Name: "A6.2_watch_ids", Run: func(_ context.Context, s *Session) {
+		w := s.Watch()
+		for _, id := range []int64{0, 0, 3, 0, 0, 3, -5, -5, 1, -1, 1 << 62} {
+			w.Create(&pb.WatchCreateRequest{Key: []byte("a"), WatchId: id})
+		}
+		w.Cancel(1)
+		w.Create(&pb.WatchCreateRequest{Key: []byte("a")})
+		w.Create(&pb.WatchCreateRequest{Key: []byte("a"), WatchId: 1})
+		s.Put("a", "1")
+		w.Responses(9)
+	}},
+	{Name: "A6.3_keys_and_ranges", Run: func(_ context.Context, s *Session) {
+		w := s.Watch()
+		ranges := [][2]string{{"", ""}, {"", "\x00"}, {"b", ""}, {"b", "\x00"}, {"b", "d"}, {"d", "b"}, {"b", "b"}, {"\x00", "\x00"}, {"", "b"}}
+		for _, r := range ranges {
+			w.Create(&pb.WatchCreateRequest{Key: []byte(r[0]), RangeEnd: []byte(r[1])})
+		}
+		s.Do(put("a", "1"), put("b", "1"), put("c", "1"), put("d", "1"), put("\x00", "1"), put("\xff", "1"))
+		w.Responses(7)
+		s.Put("b", "2")
+		w.Responses(5)
+	}},
+	{Name: "A6.4_start_revisions", Run: func(_ context.Context, s *Session) {
+		s.Put("a", "1")
+		s.Put("a", "2")
+		s.Put("a", "3")
+		for _, revision := range []int64{0, 1, 2, 3, 4} {
+			w := s.Watch()
+			w.CreatePrefix("a", revision)
+			if revision > 0 {
+				w.Events(int(5 - max(revision, 2)))
+			}
+			w.Nothing("sentinel")
+		}
+		w := s.Watch()
+		w.CreatePrefix("a", -1)
+		w.CreatePrefix("a", -1<<62)
+		w.CreatePrefix("a", 0)
+	}},
+	{Name: "A6.4b_future_revision_waits", Run: func(_ context.Context, s *Session) {
+		w := s.Watch()
+		w.CreatePrefix("a", 4)
+		w.CreatePrefix("a", 2)
+		for range 4 {
+			s.Put("a", "v")
+		}
+		w.Await("all events", func(r *pb.WatchResponse) bool { return r.WatchId == 1 && r.Events[0].Kv.ModRevision == 5 })
+		w.Nothing("sentinel")
+	}},
+	{Name: "A6.5_compacted", Run: func(_ context.Context, s *Session) {
+		s.Fill("a", 6)
+		s.Compact(5)
+		w := s.Watch()
+		canceled := func(r *pb.WatchResponse) bool { return r.Canceled }
+		w.CreatePrefix("a", 4)
+		w.Await("cancellation", canceled)
+		w.CreatePrefix("a", 1)
+		w.Await("cancellation", canceled)
+		w.CreatePrefix("a", 5)
+		w.Events(3)
+		s.Put("a", "on")
+		w.Events(1)
+		s.Compact(8)
+		s.Put("a", "and on")
+		w.Events(1)
+		w.SendCancel(0)
+		w.Nothing("sentinel")
+	}},
+	{Name: "A6.6_events", Run: func(_ context.Context, s *Session) {
+		s.Grant(7, 1000)
+		w := s.Watch()
+		w.CreatePrefix("", 0)
+		s.PutLeased("a", "1", 7)
+		s.Put("a", "")
+		s.Delete("a")
+		s.Put("a", "2")
+		s.DeleteRange(everythingDeleted())
+		s.PutLeased("b", "1", 7)
+		s.Revoke(7)
+		w.Events(7)
+	}},
+	{Name: "A6.7_prev_kv", Run: func(_ context.Context, s *Session) {
+		s.Put("old", "1")
+		w := s.Watch()
+		w.Create(&pb.WatchCreateRequest{Key: []byte{0}, RangeEnd: []byte{0}, PrevKv: true})
+		s.Put("old", "2")
+		s.Put("new", "1")
+		s.Delete("old")
+		s.Put("old", "3")
+		s.Do(put("new", "2"), remove("old"))
+		w.Events(6)
+		w.Create(&pb.WatchCreateRequest{Key: []byte{0}, RangeEnd: []byte{0}, PrevKv: true, StartRevision: 2})
+		w.Events(7)
+		s.Compact(6)
+		w.Create(&pb.WatchCreateRequest{Key: []byte{0}, RangeEnd: []byte{0}, PrevKv: true, StartRevision: 6})
+		w.Events(3)
+	}},
+	{Name: "A6.8_filters", Run: func(_ context.Context, s *Session) {
+		w := s.Watch()
+		filters := [][]pb.WatchCreateRequest_FilterType{{pb.WatchCreateRequest_NOPUT}, {pb.WatchCreateRequest_NODELETE},
+			{pb.WatchCreateRequest_NOPUT, pb.WatchCreateRequest_NODELETE}, {9}, {}}
+		for _, filter := range filters {
+			w.Create(&pb.WatchCreateRequest{Key: []byte("a"), RangeEnd: []byte("c"), Filters: filter})
+		}
+		s.Put("a", "1")
+		s.Put("b", "1")
+		s.Do(put("a", "2"), remove("b"))
+		s.Delete("a")
+		w.Nothing("sentinel")
+		history := s.Watch()
+		for _, filter := range filters {
+			history.Create(&pb.WatchCreateRequest{Key: []byte("a"), RangeEnd: []byte("c"), Filters: filter, StartRevision: 2})
+			if len(filter) < 2 {
+				history.Await("history", func(r *pb.WatchResponse) bool { return len(r.Events) > 0 })
+			}
+		}
+		history.Nothing("sentinel")
+	}},
+	{Name: "A6.9_header_revisions", Run: func(_ context.Context, s *Session) {
+		s.Put("a", "1")
+		s.Put("other", "1")
+		s.Put("other", "2")
+		w := s.Watch()
+		w.CreatePrefix("a", 1)
+		w.Events(1)
+		s.Put("a", "2")
+		w.Events(1)
+		s.Put("other", "3")
+		s.Put("a", "3")
+		w.Events(1)
+	}},
+	{Name: "A6.11_fragments", Run: func(ctx context.Context, s *Session) {
+		value := []byte(strings.Repeat("v", 700<<10))
+		for _, key := range []string{"a", "b", "c", "d", "e"} {
+			if err := s.QuietPut(ctx, key, value); err != nil {
+				s.Fail("put: %v", err)
+			}
+		}
+		w := s.Watch()
+		w.Create(&pb.WatchCreateRequest{Key: []byte("a"), RangeEnd: []byte("z"), StartRevision: 2, Fragment: true})
+		w.Events(5)
+		whole := s.Watch()
+		whole.CreatePrefix("", 2)
+		whole.Events(5)
+		s.DeleteRange(&pb.DeleteRangeRequest{Key: []byte("a"), RangeEnd: []byte("d")})
+		w.Events(3)
+	}},
+	{Name: "A6.11b_one_revision_is_fragmented", Run: func(ctx context.Context, s *Session) {
+		value := []byte(strings.Repeat("v", 1<<20))
+		for _, key := range []string{"a", "b", "c", "d"} {
+			if err := s.QuietPut(ctx, key, value); err != nil {
+				s.Fail("put: %v", err)
+			}
+		}
+		w := s.Watch()
+		w.Create(&pb.WatchCreateRequest{Key: []byte("a"), RangeEnd: []byte("z"), PrevKv: true, Fragment: true})
+		s.DeleteRange(&pb.DeleteRangeRequest{Key: []byte("a"), RangeEnd: []byte("z")})
+		w.Events(4)
+	}},
+	{Name: "A6.12_cancel", Run: func(_ context.Context, s *Session) {
+		w := s.Watch()
+		w.CreatePrefix("a", 0)
+		w.CreatePrefix("a", 0)
+		s.Put("a", "1")
+		w.Events(2)
+		w.Cancel(0)
+		s.Put("a", "2")
+		w.Events(1)
+		w.SendCancel(0)
+		w.SendCancel(77)
+		w.Nothing("sentinel")
+		w.Cancel(1)
+		s.Put("a", "3")
+		w.Nothing("sentinel")
+		w.CreatePrefix("a", 2)
+		w.Events(3)
+		w.Cancel(w.CreatePrefix("a", 100).WatchId)
+	}},
+	{Name: "A6.15_what_clientv3_makes_of_it", Run: clientWatches},
+	{Name: "A6.16_has_leader_and_half_close", Run: func(ctx context.Context, s *Session) {
+		w := s.WatchWith(metadata.AppendToOutgoingContext(ctx, "hasleader", "true"))
+		w.CreatePrefix("a", 0)
+		s.Put("a", "1")
+		w.Events(1)
+		if err := w.stream.CloseSend(); err != nil {
+			s.Fail("half close: %v", err)
+		}
+		s.Put("a", "2")
+		w.Events(1)
+		w.Close()
+		w.End()
+	}},
+	{Name: "A6.18_unknown_requests_are_ignored", Run: func(_ context.Context, s *Session) {
+		w := s.Watch()
+		w.Send(&pb.WatchRequest{})
+		w.CreatePrefix("a", 0)
+		w.Send(&pb.WatchRequest{RequestUnion: &pb.WatchRequest_CreateRequest{}})
+		s.Put("a", "1")
+		w.Key("a")
+		w.Nothing("sentinel")
+	}},
+}
+
+func everythingDeleted() *pb.DeleteRangeRequest {
+	return &pb.DeleteRangeRequest{Key: []byte{0}, RangeEnd: []byte{0}}
+}

@@ -1,0 +1,171 @@
+package parity
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"io"
+	"testing"
+
+	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
+	healthpb "google.golang.org/grpc/health/grpc_health_v1"
+	reflectionpb "google.golang.org/grpc/reflection/grpc_reflection_v1"
+	"google.golang.org/grpc/status"
+)
+
+func TestMaintenance(t *testing.T) {
+	runScripts(t, maintenanceScripts)
+	runDivergences(t, maintenanceDivergences)
+}
+
+func alarm(ctx context.Context, s *Session, action pb.AlarmRequest_AlarmAction, kind pb.AlarmType) {
+	_, _ = s.Maintenance.Alarm(ctx, &pb.AlarmRequest{Action: action, Alarm: kind})
+}
+
+var maintenanceScripts = []Script{
+	{Name: "A8.1_status", Run: func(ctx context.Context, s *Session) {
+		_, _ = s.Maintenance.Status(ctx, &pb.StatusRequest{})
+		s.Fill("k", 10)
+		answer, err := s.Maintenance.Status(ctx, &pb.StatusRequest{})
+		s.Note("sizes make sense: %v", err == nil && answer.DbSizeInUse <= answer.DbSize)
+		s.Note("indexes make sense: %v", err == nil && answer.RaftAppliedIndex <= answer.RaftIndex)
+	}},
+	{Name: "A8.2_alarms", Run: func(ctx context.Context, s *Session) {
+		alarm(ctx, s, pb.AlarmRequest_GET, pb.AlarmType_NONE)
+		alarm(ctx, s, pb.AlarmRequest_DEACTIVATE, pb.AlarmType_NOSPACE)
+		alarm(ctx, s, pb.AlarmRequest_DEACTIVATE, pb.AlarmType_NONE)
+		alarm(ctx, s, pb.AlarmRequest_GET, pb.AlarmType_CORRUPT)
+		_, _ = s.Maintenance.Alarm(ctx, &pb.AlarmRequest{Action: pb.AlarmRequest_DEACTIVATE, MemberID: 4, Alarm: pb.AlarmType_CORRUPT})
+	}},
+	{Name: "A8.2b_corrupt_alarm_stops_writes", Run: func(ctx context.Context, s *Session) {
+		s.Put("a", "1")
+		s.Grant(7, 1000)
+		alarm(ctx, s, pb.AlarmRequest_ACTIVATE, pb.AlarmType_CORRUPT)
+		alarm(ctx, s, pb.AlarmRequest_ACTIVATE, pb.AlarmType_CORRUPT)
+		alarm(ctx, s, pb.AlarmRequest_GET, pb.AlarmType_NONE)
+		alarm(ctx, s, pb.AlarmRequest_GET, pb.AlarmType_NOSPACE)
+		s.Put("a", "2")
+		s.Delete("a")
+		s.Do(put("a", "2"))
+		s.Do(get("a"))
+		s.Compact(2)
+		s.Grant(8, 1000)
+		s.Revoke(7)
+		s.Get("a")
+		_, _ = s.Maintenance.Status(ctx, &pb.StatusRequest{})
+		s.HTTP("GET", "/health", "")
+		s.HTTP("GET", "/readyz?verbose", "")
+		s.HTTP("GET", "/livez", "")
+		alarm(ctx, s, pb.AlarmRequest_DEACTIVATE, pb.AlarmType_CORRUPT)
+		s.Put("a", "2")
+		s.HTTP("GET", "/health", "")
+	}},
+	{Name: "A8.2c_alarms_survive_restart", Run: func(ctx context.Context, s *Session) {
+		alarm(ctx, s, pb.AlarmRequest_ACTIVATE, pb.AlarmType_NOSPACE)
+		s.Put("a", "1")
+		alarm(ctx, s, pb.AlarmRequest_GET, pb.AlarmType_NONE)
+		alarm(ctx, s, pb.AlarmRequest_DEACTIVATE, pb.AlarmType_NOSPACE)
+		alarm(ctx, s, pb.AlarmRequest_GET, pb.AlarmType_NONE)
+		s.Restart()
+		alarm(ctx, s, pb.AlarmRequest_GET, pb.AlarmType_NONE)
+		s.Put("a", "1")
+	}},
+	{Name: "A8.3_defragment", Run: func(ctx context.Context, s *Session) {
+		s.Fill("k", 50)
+		s.Compact(40)
+		_, _ = s.Maintenance.Defragment(ctx, &pb.DefragmentRequest{})
+		s.GetAt("k003", 40)
+		s.Put("a", "1")
+	}},
+	{Name: "A8.4_hash", Run: func(ctx context.Context, s *Session) {
+		hash := func(revision int64) { _, _ = s.Maintenance.HashKV(ctx, &pb.HashKVRequest{Revision: revision}) }
+		s.Put("a", "1")
+		s.Put("a", "2")
+		for _, revision := range []int64{0, 3, 2, 0, 4, -1} {
+			hash(revision)
+		}
+		s.Put("b", "1")
+		s.Delete("a")
+		for _, revision := range []int64{3, 5, 0} {
+			hash(revision)
+		}
+		s.Compact(4)
+		for _, revision := range []int64{3, 4, 5, 0, 6} {
+			hash(revision)
+		}
+		_, _ = s.Maintenance.Hash(ctx, &pb.HashRequest{})
+	}},
+	{Name: "A8.5_snapshot_stream", Run: snapshotStream},
+	{Name: "A8.6_move_leader", Run: func(ctx context.Context, s *Session) {
+		_, _ = s.Maintenance.MoveLeader(ctx, &pb.MoveLeaderRequest{TargetID: 12345})
+		_, _ = s.Maintenance.MoveLeader(ctx, &pb.MoveLeaderRequest{})
+	}},
+	{Name: "A8.8_health_service", Run: func(ctx context.Context, s *Session) {
+		_, _ = s.Health.Check(ctx, &healthpb.HealthCheckRequest{})
+		_, _ = s.Health.Check(ctx, &healthpb.HealthCheckRequest{Service: "etcdserverpb.KV"})
+		watchContext, cancel := context.WithTimeout(ctx, callTimeout)
+		defer cancel()
+		if stream, err := s.Health.Watch(watchContext, &healthpb.HealthCheckRequest{}); err == nil {
+			_, _ = stream.Recv()
+		}
+		reflection := reflectionpb.NewServerReflectionClient(s.Connection)
+		if stream, err := reflection.ServerReflectionInfo(watchContext); err == nil {
+			_, _ = stream.Recv()
+		}
+	}},
+}
+
+// snapshotStream checks the envelope: what is inside is each server's own format.
+func snapshotStream(ctx context.Context, s *Session) {
+	s.Fill("k", 50)
+	stream, err := s.Maintenance.Snapshot(Quiet(ctx), &pb.SnapshotRequest{})
+	if err != nil {
+		s.Fail("snapshot: %v", err)
+	}
+	digest := sha256.New()
+	var last *pb.SnapshotResponse
+	size, expected, small, counted := 0, uint64(0), true, true
+	for {
+		part, err := stream.Recv()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			s.Fail("snapshot: %v", err)
+		}
+		if last != nil {
+			digest.Write(last.Blob)
+			size += len(last.Blob)
+			counted = counted && (part.RemainingBytes == 0 || part.RemainingBytes+uint64(len(part.Blob)) == expected)
+		}
+		small = small && len(part.Blob) <= 32<<10
+		expected, last = part.RemainingBytes, part
+	}
+	s.Note("header %v version %q", last.GetHeader(), last.GetVersion())
+	s.Note("last is the digest of the rest: %v", string(last.GetBlob()) == string(digest.Sum(nil)))
+	s.Note("ends with nothing remaining: %v, counts down: %v", last.GetRemainingBytes() == 0, counted)
+	s.Note("blobs are small: %v, whole pages: %v, not empty: %v", small, size%512 == 0, size > 0)
+}
+
+var maintenanceDivergences = []Divergence{{
+	Name:     "A8.7_downgrade",
+	Reason:   "the format of the data is not etcd's: there is nothing to go down to",
+	Etcd:     "InvalidArgument etcdserver: wrong downgrade target version format",
+	Taffrail: "Unimplemented",
+	Run: func(ctx context.Context, s *Session) string {
+		_, err := s.Maintenance.Downgrade(ctx, &pb.DowngradeRequest{Action: pb.DowngradeRequest_VALIDATE, Version: "nonsense"})
+		return codeAndText(s, err)
+	},
+}}
+
+// codeAndText leaves out the text of Unimplemented: it gives a reason of its own.
+func codeAndText(s *Session, err error) string {
+	if err == nil {
+		return "OK"
+	}
+	state, _ := status.FromError(err)
+	if state.Code().String() == "Unimplemented" {
+		return "Unimplemented"
+	}
+	return state.Code().String() + " " + s.Names.Text(state.Message())
+}

@@ -1,0 +1,24 @@
+package parity
+
+import (
+	"context"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+	"go.uber.org/zap"
+)
+
+// Client is a clientv3 client whose calls are recorded in this session, except those
+// made under Quiet.
+func (s *Session) Client(ctx context.Context) *clientv3.Client {
+	client, err := clientv3.New(clientv3.Config{
+		Endpoints:   []string{s.Server.URL()},
+		TLS:         s.Server.TLS(),
+		Context:     ctx,
+		DialOptions: s.DialOptions(s.Server.TLS()),
+		Logger:      zap.NewNop(),
+	})
+	if err != nil {
+		s.Fail("clientv3: %v", err)
+	}
+	return client
+}

@@ -1,0 +1,152 @@
+// Package parity sends the same scripts to a real etcd and to Taffrail and
+// compares what they answer, field by field.
+package parity
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+)
+
+// scriptTimeout bounds one script on one server, its start included.
+const scriptTimeout = 60 * time.Second
+
+// Script is one behaviour: calls made through a recording session. It is named
+// after its line of the checklist, e.g. "A1.3_limit_more_count". Every call that
+// it makes through the session's clients is written to the transcript; the
+// transcripts of both servers must be equal.
+type Script struct {
+	Name    string
+	Options Options
+	Run     func(ctx context.Context, s *Session)
+}
+
+// Divergence is a behaviour in which Taffrail deliberately is not etcd. Run
+// reports in a few words what it saw; each server must be seen as listed.
+type Divergence struct {
+	Name     string
+	Reason   string
+	Options  Options
+	Run      func(ctx context.Context, s *Session) string
+	Etcd     string
+	Taffrail string
+}
+
+// runScripts plays every script on a fresh reference server and on a fresh target.
+func runScripts(t *testing.T, scripts []Script) {
+	for _, script := range scripts {
+		t.Run(script.Name, func(t *testing.T) {
+			t.Parallel()
+			compare(t, script)
+		})
+	}
+}
+
+// compare fails the test when the transcripts of reference and target differ.
+func compare(t *testing.T, script Script) {
+	reference, target := playBoth(t, script.Options, script.Run)
+	if reference.err != nil {
+		t.Errorf("on the reference, %s: %v\n%s", reference.flavour, reference.err, reference.transcript)
+	}
+	if target.err != nil {
+		t.Errorf("on the target, %s: %v\nserver log:\n%s", target.flavour, target.err, target.log)
+	}
+	if difference := unifiedDiff(reference.transcript, target.transcript); difference != "" {
+		t.Errorf("answers differ (- %s, + %s)\n%s", reference.flavour, target.flavour, difference)
+	}
+	if *verbose {
+		t.Logf("transcript of %s:\n%s", reference.flavour, reference.transcript)
+	}
+}
+
+// runDivergences checks that each server behaves as its own column says.
+func runDivergences(t *testing.T, divergences []Divergence) {
+	for _, divergence := range divergences {
+		t.Run(divergence.Name, func(t *testing.T) {
+			t.Parallel()
+			checkDivergence(t, divergence)
+		})
+	}
+}
+
+func checkDivergence(t *testing.T, divergence Divergence) {
+	run := func(ctx context.Context, s *Session) { s.Seen = divergence.Run(ctx, s) }
+	reference, target := playBoth(t, divergence.Options, run)
+	for _, play := range []performance{reference, target} {
+		expected := divergence.Etcd
+		if play.flavour.Name == "taffrail" {
+			expected = divergence.Taffrail
+		}
+		if play.err != nil {
+			t.Errorf("on %s: %v\nserver log:\n%s", play.flavour, play.err, play.log)
+		}
+		if play.seen != expected {
+			t.Errorf("on %s: expected %q, saw %q (%s)\n%s",
+				play.flavour, expected, play.seen, divergence.Reason, play.transcript)
+		}
+	}
+}
+
+// performance is what one run of a script on one server left behind.
+type performance struct {
+	flavour    Flavour
+	transcript string
+	seen       string
+	log        string
+	err        error
+}
+
+// playBoth runs the script on reference and target at the same time.
+func playBoth(t *testing.T, options Options, run func(context.Context, *Session)) (performance, performance) {
+	referenceDir, targetDir := t.TempDir(), t.TempDir()
+	done := make(chan performance, 1)
+	go func() { done <- play(targetFlavour(), targetDir, options, run) }()
+	reference := play(etcdFlavour(), referenceDir, options, run)
+	return reference, <-done
+}
+
+// play runs the script on one fresh server.
+func play(flavour Flavour, dir string, options Options, run func(context.Context, *Session)) (result performance) {
+	ctx, cancel := context.WithTimeout(context.Background(), scriptTimeout)
+	defer cancel()
+	result.flavour = flavour
+	server, err := startServer(ctx, flavour, dir, options)
+	if err != nil {
+		result.err = err
+		return result
+	}
+	defer func() { server.Kill(); result.log = server.LogTail() }()
+	session, err := openSession(ctx, server)
+	if err != nil {
+		result.err = err
+		return result
+	}
+	defer session.Close()
+	result.err = perform(ctx, session, run)
+	result.transcript, result.seen = session.Transcript(), session.Seen
+	return result
+}
+
+// perform runs the script; Session.Fail ends it early.
+func perform(ctx context.Context, s *Session, run func(context.Context, *Session)) (err error) {
+	defer func() {
+		switch stopped := recover().(type) {
+		case nil:
+		case scriptStopped:
+			err = errors.New(string(stopped))
+			s.Note("script stopped: %v", err)
+		default:
+			panic(stopped)
+		}
+	}()
+	run(ctx, s)
+	if ctx.Err() != nil {
+		return fmt.Errorf("script ran longer than %v", scriptTimeout)
+	}
+	return nil
+}
+
+// scriptStopped is what Session.Fail panics with.
+type scriptStopped string

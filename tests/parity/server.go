@@ -1,0 +1,236 @@
+package parity
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"errors"
+	"flag"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+)
+
+var (
+	target  = flag.String("target", "taffrail", "what is compared with etcd: taffrail, or etcd itself (do the scripts repeat?)")
+	verbose = flag.Bool("transcript", false, "print the reference's transcript of every script")
+)
+
+// Flavour is a kind of server under test.
+type Flavour struct {
+	Name   string
+	Binary string
+}
+
+func (f Flavour) String() string { return f.Name }
+
+// etcdFlavour is the reference, built by build.sh.
+func etcdFlavour() Flavour {
+	return Flavour{Name: "etcd", Binary: filepath.Join(peersDir(), "etcd")}
+}
+
+// targetFlavour is what the -target flag asks for.
+func targetFlavour() Flavour {
+	if *target == "etcd" {
+		return etcdFlavour()
+	}
+	binary := os.Getenv("TAFFRAIL_BIN")
+	if binary == "" {
+		binary = "../../target/release/taffrail"
+	}
+	return Flavour{Name: "taffrail", Binary: binary}
+}
+
+// Options are what a script asks of its server beyond the defaults.
+type Options struct {
+	// Flags are added to the command line, on both servers.
+	Flags []string
+	// TLS makes the server require client certificates of its own authority.
+	TLS bool
+}
+
+// Server is one running process with a data directory of its own.
+type Server struct {
+	Flavour    Flavour
+	Dir        string
+	ClientPort string
+	PeerPort   string
+	PKI        *authority
+
+	options Options
+	log     *os.File
+	process *exec.Cmd
+	exited  chan struct{}
+}
+
+// startServer starts a server on an empty directory and waits until it is healthy.
+func startServer(ctx context.Context, flavour Flavour, dir string, options Options) (*Server, error) {
+	ports, err := freePorts(2)
+	if err != nil {
+		return nil, err
+	}
+	server := &Server{Flavour: flavour, Dir: dir, ClientPort: ports[0], PeerPort: ports[1], options: options}
+	if options.TLS {
+		if server.PKI, err = newAuthority(filepath.Join(dir, "pki")); err != nil {
+			return nil, err
+		}
+	}
+	if server.log, err = os.Create(filepath.Join(dir, "log")); err != nil {
+		return nil, err
+	}
+	return server, server.Start(ctx)
+}
+
+// Start runs the process, also again after Kill or Stop, on the same directory.
+func (s *Server) Start(ctx context.Context) error {
+	s.process = exec.Command(s.Flavour.Binary, s.arguments()...)
+	s.process.Stdout, s.process.Stderr = s.log, s.log
+	s.process.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if err := s.process.Start(); err != nil {
+		return fmt.Errorf("%s does not start (is it built?): %w", s.Flavour.Binary, err)
+	}
+	exited := make(chan struct{})
+	s.exited = exited
+	go func(process *exec.Cmd) { _ = process.Wait(); close(exited) }(s.process)
+	return s.awaitHealth(ctx)
+}
+
+// arguments is etcd's own command line; Taffrail is started with the same.
+func (s *Server) arguments() []string {
+	peer := "http://127.0.0.1:" + s.PeerPort
+	arguments := []string{
+		"--name", "member",
+		"--data-dir", filepath.Join(s.Dir, "data"),
+		"--listen-client-urls", s.URL(),
+		"--advertise-client-urls", s.URL(),
+		"--listen-peer-urls", peer,
+		"--initial-advertise-peer-urls", peer,
+		"--initial-cluster", "member=" + peer,
+	}
+	if s.Flavour.Name == "etcd" {
+		// Durability is not what is compared here, and the disk is shared.
+		arguments = append(arguments, "--unsafe-no-fsync")
+	}
+	if s.PKI != nil {
+		arguments = append(arguments, s.PKI.serverFlags()...)
+	}
+	return append(arguments, s.options.Flags...)
+}
+
+// URL is the client URL.
+func (s *Server) URL() string {
+	scheme := "http"
+	if s.PKI != nil {
+		scheme = "https"
+	}
+	return scheme + "://" + s.Address()
+}
+
+// Address is host:port of the client listener.
+func (s *Server) Address() string { return "127.0.0.1:" + s.ClientPort }
+
+// TLS is the configuration of a client that the server trusts; nil without TLS.
+func (s *Server) TLS() *tls.Config {
+	if s.PKI == nil {
+		return nil
+	}
+	return s.PKI.clientConfig()
+}
+
+func (s *Server) awaitHealth(ctx context.Context) error {
+	client := http.Client{Transport: &http.Transport{TLSClientConfig: s.TLS(), DisableKeepAlives: true}, Timeout: 2 * time.Second}
+	deadline := time.After(20 * time.Second)
+	for {
+		if response, err := client.Get(s.URL() + "/health"); err == nil {
+			response.Body.Close()
+			if response.StatusCode == http.StatusOK {
+				return nil
+			}
+		}
+		select {
+		case <-s.exited:
+			return fmt.Errorf("%s ended before it was healthy\n%s", s.Flavour, s.LogTail())
+		case <-deadline:
+			return fmt.Errorf("%s does not answer GET /health\n%s", s.Flavour, s.LogTail())
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}
+
+// Kill ends the process without a chance to say goodbye.
+func (s *Server) Kill() { s.end(syscall.SIGKILL) }
+
+// Stop asks the process to end and waits until it did.
+func (s *Server) Stop() { s.end(syscall.SIGTERM) }
+
+func (s *Server) end(signal syscall.Signal) {
+	if s.exited == nil {
+		return
+	}
+	_ = s.process.Process.Signal(signal)
+	select {
+	case <-s.exited:
+	case <-time.After(15 * time.Second):
+		_ = s.process.Process.Kill()
+		<-s.exited
+	}
+}
+
+// LogTail is the end of what the process printed.
+func (s *Server) LogTail() string {
+	text, err := os.ReadFile(s.log.Name())
+	if err != nil {
+		return err.Error()
+	}
+	lines := bytes.Split(bytes.TrimSpace(text), []byte("\n"))
+	return string(bytes.Join(lines[max(0, len(lines)-20):], []byte("\n")))
+}
+
+// handedOut remembers ports, so that parallel scripts do not get the same one
+// between its choice and the start of the server.
+var handedOut sync.Map
+
+func freePorts(count int) ([]string, error) {
+	var ports []string
+	for range 100 {
+		listener, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			return nil, err
+		}
+		_, port, err := net.SplitHostPort(listener.Addr().String())
+		listener.Close()
+		if err != nil {
+			return nil, err
+		}
+		if _, taken := handedOut.LoadOrStore(port, true); !taken {
+			ports = append(ports, port)
+		}
+		if len(ports) == count {
+			return ports, nil
+		}
+	}
+	return nil, errors.New("no free ports")
+}
+
+// peersDir is where build.sh puts etcd and etcdctl; TestMain sets it.
+var peers string
+
+func peersDir() string { return peers }
+
+// buildPeers runs build.sh, which does nothing when the binaries are there.
+func buildPeers() error {
+	command := exec.Command("./build.sh")
+	command.Stderr = os.Stderr
+	output, err := command.Output()
+	peers = strings.TrimSpace(string(output))
+	return err
+}
