@@ -27,7 +27,11 @@ impl KvHasher {
     /// A hasher for a store with this compact revision.
     #[must_use]
     pub fn new(compact_revision: Revision) -> Self {
-        Self { crc: crc32c::crc32c(b"key"), compact_revision, at: (Revision(0), -1) }
+        Self {
+            crc: crc32c::crc32c(b"key"),
+            compact_revision,
+            at: (Revision(0), -1),
+        }
     }
 
     /// Takes in the next event, in log order. Events that compaction does not retain must be left out.

@@ -45,7 +45,11 @@ impl Entry {
     /// The pair readable at `at`.
     pub(crate) fn pair_at(&self, at: Revision) -> Option<KeyValue> {
         let version = *self.version_at(at)?;
-        Some(KeyValue { key: self.key.clone(), value: self.value_of(&version), version })
+        Some(KeyValue {
+            key: self.key.clone(),
+            value: self.value_of(&version),
+            version,
+        })
     }
 
     fn value_of(&self, version: &Version) -> Value {
@@ -74,9 +78,15 @@ impl Entry {
     /// The newest version at or below `compacted` stays unless it is a tombstone of an older revision:
     /// a watch from exactly `compacted` must still see the events of that revision.
     fn compact(&mut self, compacted: Revision, dropped: &mut Vec<Position>) {
-        let reachable = self.older.partition_point(|version| version.mod_revision <= compacted);
+        let reachable = self
+            .older
+            .partition_point(|version| version.mod_revision <= compacted);
         let newest_is_older = self.latest.mod_revision > compacted;
-        let mut keep_from = if newest_is_older { reachable.saturating_sub(1) } else { reachable };
+        let mut keep_from = if newest_is_older {
+            reachable.saturating_sub(1)
+        } else {
+            reachable
+        };
         if let Some(newest) = self.older.get(keep_from)
             && newest.is_tombstone()
             && newest.mod_revision < compacted
@@ -122,12 +132,24 @@ impl Chunk {
     }
 
     fn recount(&mut self) {
-        self.live = self.entries.iter().filter(|entry| !entry.latest.is_tombstone()).count();
-        self.newest = self.entries.iter().map(|entry| entry.latest.mod_revision).max().unwrap_or_default();
+        self.live = self
+            .entries
+            .iter()
+            .filter(|entry| !entry.latest.is_tombstone())
+            .count();
+        self.newest = self
+            .entries
+            .iter()
+            .map(|entry| entry.latest.mod_revision)
+            .max()
+            .unwrap_or_default();
     }
 
     fn split_off(&mut self, at: usize) -> Self {
-        let mut right = Self { entries: self.entries.split_off(at), ..Self::default() };
+        let mut right = Self {
+            entries: self.entries.split_off(at),
+            ..Self::default()
+        };
         right.recount();
         self.recount();
         right
@@ -195,12 +217,18 @@ impl Index {
         if length <= CHUNK_MAX {
             return;
         }
-        let right = chunk.split_off(if inserted + 1 == length { length - 1 } else { length / 2 });
+        let right = chunk.split_off(if inserted + 1 == length {
+            length - 1
+        } else {
+            length / 2
+        });
         self.chunks.insert(at + 1, right);
     }
 
     fn chunk_of(&self, key: &[u8]) -> usize {
-        self.chunks.partition_point(|chunk| chunk.first_key() <= key).saturating_sub(1)
+        self.chunks
+            .partition_point(|chunk| chunk.first_key() <= key)
+            .saturating_sub(1)
     }
 
     /// The entry of a key, whether it lives or not.
@@ -212,13 +240,19 @@ impl Index {
     /// The place of the first key not less than `key`.
     pub(crate) fn seek(&self, key: &[u8]) -> Cursor {
         let chunk = self.chunk_of(key);
-        let slot = self.chunks.get(chunk).map_or(0, |found| found.search(key).unwrap_or_else(|slot| slot));
+        let slot = self
+            .chunks
+            .get(chunk)
+            .map_or(0, |found| found.search(key).unwrap_or_else(|slot| slot));
         self.normalized(Cursor { chunk, slot })
     }
 
     fn normalized(&self, cursor: Cursor) -> Cursor {
         match self.chunks.get(cursor.chunk) {
-            Some(chunk) if cursor.slot >= chunk.entries.len() => Cursor { chunk: cursor.chunk + 1, slot: 0 },
+            Some(chunk) if cursor.slot >= chunk.entries.len() => Cursor {
+                chunk: cursor.chunk + 1,
+                slot: 0,
+            },
             _ => cursor,
         }
     }
@@ -226,16 +260,33 @@ impl Index {
     /// The entry at a place, and the place after it.
     pub(crate) fn entry(&self, cursor: Cursor) -> Option<(&Entry, Cursor)> {
         let entry = self.chunks.get(cursor.chunk)?.entries.get(cursor.slot)?;
-        Some((entry, self.normalized(Cursor { slot: cursor.slot + 1, ..cursor })))
+        Some((
+            entry,
+            self.normalized(Cursor {
+                slot: cursor.slot + 1,
+                ..cursor
+            }),
+        ))
     }
 
     /// Counts a whole chunk at once: possible at its beginning, if all of it lies in the range and
     /// nothing in it changed after `at`.
-    pub(crate) fn whole_chunk(&self, cursor: Cursor, range: &KeyRange, at: Revision) -> Option<(usize, Cursor)> {
+    pub(crate) fn whole_chunk(
+        &self,
+        cursor: Cursor,
+        range: &KeyRange,
+        at: Revision,
+    ) -> Option<(usize, Cursor)> {
         let chunk = self.chunks.get(cursor.chunk)?;
         let last = chunk.entries.last()?;
         let whole = cursor.slot == 0 && chunk.newest <= at && !range.is_past(&last.key);
-        whole.then_some((chunk.live, Cursor { chunk: cursor.chunk + 1, slot: 0 }))
+        whole.then_some((
+            chunk.live,
+            Cursor {
+                chunk: cursor.chunk + 1,
+                slot: 0,
+            },
+        ))
     }
 
     /// Forgets versions that no revision from `compacted` on can read, in about `budget` keys from `from` on.
@@ -249,7 +300,10 @@ impl Index {
             at = self.tidy_chunk(at);
         }
         self.versions -= out.positions.len();
-        out.next = self.chunks.get(at).map(|chunk| Bytes::copy_from_slice(chunk.first_key()));
+        out.next = self
+            .chunks
+            .get(at)
+            .map(|chunk| Bytes::copy_from_slice(chunk.first_key()));
         out
     }
 
@@ -290,7 +344,10 @@ impl Index {
             let at = self.chunk_of(&self.hand);
             visited += self.chunks[at].entries.len();
             self.resident_bytes -= evict_chunk(&mut self.chunks[at]);
-            self.hand = self.chunks.get(at + 1).map_or_else(Bytes::new, |next| next.entries[0].key.clone());
+            self.hand = self
+                .chunks
+                .get(at + 1)
+                .map_or_else(Bytes::new, |next| next.entries[0].key.clone());
         }
     }
 
@@ -331,5 +388,10 @@ fn new_entry(event: &Event) -> Entry {
 
 fn evict_chunk(chunk: &mut Chunk) -> usize {
     let cold = |entry: &&mut Entry| !entry.touched.swap(false, Relaxed);
-    chunk.entries.iter_mut().filter(cold).map(|entry| entry.value.take().map_or(0, |value| value.len())).sum()
+    chunk
+        .entries
+        .iter_mut()
+        .filter(cold)
+        .map(|entry| entry.value.take().map_or(0, |value| value.len()))
+        .sum()
 }

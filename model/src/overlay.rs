@@ -52,7 +52,9 @@ impl Overlay {
         self.issued += 1;
         let trace = match effect {
             Effect::Key(event) => self.record_event(event),
-            Effect::LeaseGranted(lease) | Effect::LeaseRenewed(lease) => self.record_lease(lease.id, Some(*lease)),
+            Effect::LeaseGranted(lease) | Effect::LeaseRenewed(lease) => {
+                self.record_lease(lease.id, Some(*lease))
+            }
             Effect::LeaseRevoked(id) => self.record_lease(*id, None),
             other => {
                 self.record_other(other);
@@ -65,7 +67,10 @@ impl Overlay {
     fn record_event(&mut self, event: &Event) -> Trace {
         self.revision = self.revision.max(event.version.mod_revision);
         self.position = self.position.max(event.version.position);
-        self.keys.entry(event.key.clone()).or_default().push_back(event.clone());
+        self.keys
+            .entry(event.key.clone())
+            .or_default()
+            .push_back(event.clone());
         Trace::Key(event.key.clone())
     }
 
@@ -81,6 +86,22 @@ impl Overlay {
             Effect::AlarmCleared(alarm) => drop(self.alarms.remove(alarm)),
             _ => {}
         }
+    }
+
+    /// Takes back effects that were recorded last: their command was refused after all.
+    pub(crate) fn withdraw(&mut self, effects: &[Effect], revision: Revision, position: Position) {
+        for _ in effects {
+            match self.traces.pop_back() {
+                Some(Trace::Key(key)) => drop(self.keys.get_mut(&key).and_then(VecDeque::pop_back)),
+                Some(Trace::Lease(id)) => drop(self.leases.get_mut(&id).and_then(VecDeque::pop_back)),
+                Some(Trace::Other) | None => {}
+            }
+        }
+        self.keys.retain(|_, waiting| !waiting.is_empty());
+        self.leases.retain(|_, waiting| !waiting.is_empty());
+        self.issued -= effects.len() as u64;
+        self.revision = revision;
+        self.position = position;
     }
 
     /// Forgets what the state has: the first `applied` effects since the state was begun.
@@ -140,7 +161,11 @@ impl Overlay {
     }
 
     /// The newest waiting event, not newer than `at`, of every key of a range.
-    pub(crate) fn events_at<'a>(&'a self, range: &'a KeyRange, at: Revision) -> impl Iterator<Item = &'a Event> {
+    pub(crate) fn events_at<'a>(
+        &'a self,
+        range: &'a KeyRange,
+        at: Revision,
+    ) -> impl Iterator<Item = &'a Event> {
         self.keys
             .range(range.start().clone()..)
             .take_while(|(key, _)| !range.is_past(key))

@@ -80,9 +80,14 @@ impl RangeQuery {
     /// Whether a filter on revisions may drop pairs of the range.
     #[must_use]
     pub fn has_revision_filter(&self) -> bool {
-        [self.min_mod_revision, self.max_mod_revision, self.min_create_revision, self.max_create_revision]
-            .iter()
-            .any(|bound| bound.0 != 0)
+        [
+            self.min_mod_revision,
+            self.max_mod_revision,
+            self.min_create_revision,
+            self.max_create_revision,
+        ]
+        .iter()
+        .any(|bound| bound.0 != 0)
     }
 
     /// Whether the result needs ordering beyond the order of the keys.

@@ -100,3 +100,28 @@ pub enum Reply {
     /// To a command that has nothing more to say than that it was done.
     Done,
 }
+
+impl Reply {
+    /// Shows every pair in the answer, so that values can be filled in.
+    pub fn for_each_pair(&mut self, see: &mut dyn FnMut(&mut KeyValue)) {
+        match self {
+            Self::Put(put) => put.prev_kv.iter_mut().for_each(see),
+            Self::DeleteRange(delete) => delete.prev_kvs.iter_mut().for_each(see),
+            Self::Txn(txn) => txn.for_each_pair(see),
+            Self::LeaseGrant(_) | Self::Alarm(_) | Self::Done => {}
+        }
+    }
+}
+
+impl TxnReply {
+    fn for_each_pair(&mut self, see: &mut dyn FnMut(&mut KeyValue)) {
+        for response in &mut self.responses {
+            match response {
+                OperationReply::Range(range) => range.kvs.iter_mut().for_each(&mut *see),
+                OperationReply::Put(_, put) => put.prev_kv.iter_mut().for_each(&mut *see),
+                OperationReply::DeleteRange(_, delete) => delete.prev_kvs.iter_mut().for_each(&mut *see),
+                OperationReply::Txn(inner) => inner.for_each_pair(see),
+            }
+        }
+    }
+}

@@ -4,7 +4,10 @@ use std::cmp::Ordering;
 
 use bytes::{BufMut, Bytes, BytesMut};
 
-use crate::{KeyRange, KeyValue, LeaseId, RangeQuery, RangeReply, Refusal, Revision, SortOrder, SortTarget, State, Value};
+use crate::{
+    KeyRange, KeyValue, LeaseId, RangeQuery, RangeReply, Refusal, Revision, SortOrder, SortTarget, State,
+    Value,
+};
 
 /// Whether a scan has seen all of its range.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,7 +47,16 @@ impl Scan {
 
     pub(crate) fn new(query: RangeQuery, at: Revision, newest: Revision) -> Self {
         let next = query.range.start().clone();
-        Self { query, at, newest, next, kvs: Vec::new(), taken: 0, count: 0, more: false }
+        Self {
+            query,
+            at,
+            newest,
+            next,
+            kvs: Vec::new(),
+            taken: 0,
+            count: 0,
+            more: false,
+        }
     }
 
     /// Takes the pairs of the range, in order, from elsewhere than the index.
@@ -65,13 +77,21 @@ impl Scan {
             return Err(Refusal::Compacted);
         }
         let single = matches!(self.query.range, KeyRange::Single(_));
-        Ok(if single { self.look_up(state) } else { self.walk(state, visits) })
+        Ok(if single {
+            self.look_up(state)
+        } else {
+            self.walk(state, visits)
+        })
     }
 
     /// A step without a bound and without regard to compaction, for a reader that holds the state anyway.
     pub(crate) fn walk_all(&mut self, state: &State) -> ScanStep {
         let single = matches!(self.query.range, KeyRange::Single(_));
-        if single { self.look_up(state) } else { self.walk(state, usize::MAX) }
+        if single {
+            self.look_up(state)
+        } else {
+            self.walk(state, usize::MAX)
+        }
     }
 
     fn look_up(&mut self, state: &State) -> ScanStep {
@@ -93,7 +113,9 @@ impl Scan {
                 cursor = after;
                 continue;
             }
-            let Some((entry, after)) = index.entry(cursor) else { return ScanStep::Done };
+            let Some((entry, after)) = index.entry(cursor) else {
+                return ScanStep::Done;
+            };
             if self.query.range.is_past(&entry.key) {
                 return ScanStep::Done;
             }
@@ -107,14 +129,19 @@ impl Scan {
             }
             cursor = after;
         }
-        let Some((entry, _)) = index.entry(cursor) else { return ScanStep::Done };
+        let Some((entry, _)) = index.entry(cursor) else {
+            return ScanStep::Done;
+        };
         self.next = entry.key.clone();
         ScanStep::More
     }
 
     /// Whether only the count is still wanted.
     fn is_counting(&self) -> bool {
-        self.query.count_only || self.fetch_limit().is_some_and(|limit| self.taken + self.kvs.len() >= limit)
+        self.query.count_only
+            || self
+                .fetch_limit()
+                .is_some_and(|limit| self.taken + self.kvs.len() >= limit)
     }
 
     /// etcd fetches one pair more than the limit, and everything if it must filter or sort by order.
@@ -123,7 +150,9 @@ impl Scan {
     fn fetch_limit(&self) -> Option<usize> {
         let ordered = self.query.sort_order != SortOrder::None && self.query.has_sort();
         let all = ordered || self.query.has_revision_filter();
-        let limit = usize::try_from(self.query.limit).ok().filter(|limit| *limit > 0)?;
+        let limit = usize::try_from(self.query.limit)
+            .ok()
+            .filter(|limit| *limit > 0)?;
         (!all).then_some(limit + usize::from(self.query.has_sort()))
     }
 
@@ -137,8 +166,15 @@ impl Scan {
         let within = |value: Revision, min: Revision, max: Revision| {
             (min.0 == 0 || value >= min) && (max.0 == 0 || value <= max)
         };
-        within(pair.version.mod_revision, self.query.min_mod_revision, self.query.max_mod_revision)
-            && within(pair.version.create_revision, self.query.min_create_revision, self.query.max_create_revision)
+        within(
+            pair.version.mod_revision,
+            self.query.min_mod_revision,
+            self.query.max_mod_revision,
+        ) && within(
+            pair.version.create_revision,
+            self.query.min_create_revision,
+            self.query.max_create_revision,
+        )
     }
 
     /// Takes the pairs found so far, for a reply in several parts.
@@ -177,15 +213,25 @@ impl Scan {
             sort(&mut self.kvs, &self.query);
         }
         let found = self.taken + self.kvs.len();
-        if let Some(limit) = usize::try_from(self.query.limit).ok().filter(|limit| *limit > 0 && found > *limit) {
+        if let Some(limit) = usize::try_from(self.query.limit)
+            .ok()
+            .filter(|limit| *limit > 0 && found > *limit)
+        {
             self.kvs.truncate(limit.saturating_sub(self.taken));
             self.more = true;
         }
         if self.query.keys_only && self.sorts_by_value() {
-            self.kvs.iter_mut().for_each(|pair| pair.value = Value::Resident(Bytes::new()));
+            self.kvs
+                .iter_mut()
+                .for_each(|pair| pair.value = Value::Resident(Bytes::new()));
         }
         let more = self.more && !self.query.count_only;
-        RangeReply { revision: self.newest, kvs: self.kvs, more, count: self.count }
+        RangeReply {
+            revision: self.newest,
+            kvs: self.kvs,
+            more,
+            count: self.count,
+        }
     }
 }
 

@@ -79,7 +79,13 @@ impl State {
     }
 
     fn grant(&mut self, lease: Lease) {
-        self.leases.insert(lease.id, LeaseRecord { lease, keys: BTreeSet::new() });
+        self.leases.insert(
+            lease.id,
+            LeaseRecord {
+                lease,
+                keys: BTreeSet::new(),
+            },
+        );
     }
 
     fn renew(&mut self, lease: Lease) {
@@ -143,13 +149,19 @@ impl State {
 
     /// The keys attached to a lease, in order.
     pub fn lease_keys(&self, id: LeaseId) -> impl Iterator<Item = &Bytes> {
-        self.leases.get(&id).into_iter().flat_map(|record| record.keys.iter())
+        self.leases
+            .get(&id)
+            .into_iter()
+            .flat_map(|record| record.keys.iter())
     }
 
     /// Every lease, by identity.
     #[must_use]
     pub fn leases(&self) -> BTreeMap<LeaseId, Lease> {
-        self.leases.iter().map(|(id, record)| (*id, record.lease)).collect()
+        self.leases
+            .iter()
+            .map(|(id, record)| (*id, record.lease))
+            .collect()
     }
 
     /// The pair of `key` that could be read just before `revision`; none if it did not exist or
@@ -170,6 +182,8 @@ impl State {
     pub fn retains(&self, event: &Event) -> bool {
         let at = self.compact_revision;
         event.version.mod_revision > at
-            || self.pair_at(&event.key, at).is_some_and(|pair| pair.version == event.version)
+            || self
+                .pair_at(&event.key, at)
+                .is_some_and(|pair| pair.version == event.version)
     }
 }

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use bytes::Bytes;
 
 use crate::{
-    Event, KeyRange, KeyValue, Lease, LeaseId, Overlay, Position, RangeQuery, RangeReply, Refusal, Revision, Scan,
-    ScanStep, State, Value,
+    Event, KeyRange, KeyValue, Lease, LeaseId, Overlay, Position, RangeQuery, RangeReply, Refusal, Revision,
+    Scan, ScanStep, State, Value,
 };
 
 /// Where values come from that are not in memory.
@@ -50,7 +50,8 @@ impl View<'_> {
         if waiting.peek().is_none() {
             return stored;
         }
-        let mut merged: BTreeMap<Bytes, KeyValue> = stored.into_iter().map(|pair| (pair.key.clone(), pair)).collect();
+        let mut merged: BTreeMap<Bytes, KeyValue> =
+            stored.into_iter().map(|pair| (pair.key.clone(), pair)).collect();
         for event in waiting {
             match pair_of(event) {
                 Some(pair) => merged.insert(event.key.clone(), pair),
@@ -68,7 +69,11 @@ impl View<'_> {
 
     /// Answers a query inside a transaction, whose newest revision is `newest`.
     pub fn range(&self, query: &RangeQuery, newest: Revision) -> Result<RangeReply, Refusal> {
-        let at = if query.revision.0 > 0 { query.revision } else { newest };
+        let at = if query.revision.0 > 0 {
+            query.revision
+        } else {
+            newest
+        };
         let mut scan = Scan::new(query.clone(), at, newest);
         if self.overlay.events_at(&query.range, at).next().is_none() {
             walk_through(&mut scan, self.state);
@@ -76,7 +81,9 @@ impl View<'_> {
             scan.see(self.pairs(&query.range, at));
         }
         if scan.sorts_by_value() {
-            scan.pairs_mut().iter_mut().try_for_each(|pair| self.resolve(pair))?;
+            scan.pairs_mut()
+                .iter_mut()
+                .try_for_each(|pair| self.resolve(pair))?;
         }
         Ok(scan.finish())
     }

@@ -23,7 +23,9 @@ impl Intervals {
 
     /// etcd does not see a delete of "everything from a key on" as touching a key: that put survives.
     fn deletes_key(&self, key: &Bytes) -> bool {
-        self.deletes.iter().any(|range| !matches!(range, KeyRange::From(_)) && range.contains(key))
+        self.deletes
+            .iter()
+            .any(|range| !matches!(range, KeyRange::From(_)) && range.contains(key))
     }
 
     /// Takes in a nested transaction; its two branches exclude each other and may put the same key.

@@ -8,7 +8,11 @@ const MAX_TTL: i64 = 9_000_000_000;
 
 impl Decider<'_> {
     pub(super) fn lease_grant(&mut self, grant: LeaseGrant) -> Result<Reply, Refusal> {
-        let id = if grant.id == LeaseId::NONE { grant.chosen } else { grant.id };
+        let id = if grant.id == LeaseId::NONE {
+            grant.chosen
+        } else {
+            grant.id
+        };
         if grant.ttl > MAX_TTL {
             return Err(Refusal::LeaseTtlTooLarge);
         }
@@ -16,7 +20,11 @@ impl Decider<'_> {
             return Err(Refusal::LeaseExists);
         }
         let ttl = grant.ttl.max(self.limits.min_lease_ttl);
-        self.emit(Effect::LeaseGranted(Lease { id, ttl, deadline_ms: grant.now_ms.saturating_add(ttl * 1000) }));
+        self.emit(Effect::LeaseGranted(Lease {
+            id,
+            ttl,
+            deadline_ms: grant.now_ms.saturating_add(ttl * 1000),
+        }));
         Ok(Reply::LeaseGrant(LeaseGrantReply { id, ttl }))
     }
 

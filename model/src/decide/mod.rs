@@ -8,8 +8,9 @@ mod validate;
 use bytes::Bytes;
 
 use crate::{
-    Alarm, AlarmAction, Command, DeleteRange, DeleteRangeReply, Effect, Event, KeyRange, KeyValue, LeaseId, Operation,
-    Overlay, Position, Put, PutReply, Refusal, Reply, Revision, State, Txn, Value, ValueSource, Version, View,
+    Alarm, AlarmAction, Command, DeleteRange, DeleteRangeReply, Effect, Event, KeyRange, KeyValue, LeaseId,
+    Operation, Overlay, Position, Put, PutReply, Refusal, Reply, Revision, State, Txn, Value, ValueSource,
+    Version, View,
 };
 
 pub use validate::{space_cost, validate};
@@ -25,7 +26,10 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { max_txn_ops: 128, min_lease_ttl: 2 }
+        Self {
+            max_txn_ops: 128,
+            min_lease_ttl: 2,
+        }
     }
 }
 
@@ -66,9 +70,26 @@ pub fn decide(
 ) -> Result<Decision, Refusal> {
     refuse_by_alarm(&command, overlay)?;
     let begun_at = overlay.revision();
-    let mut decider = Decider { state, overlay, values, limits, begun_at, effects: Vec::new() };
-    let reply = decider.decide(command)?;
-    Ok(Decision { revision: decider.overlay.revision(), effects: decider.effects, reply })
+    let position = overlay.position();
+    let mut decider = Decider {
+        state,
+        overlay,
+        values,
+        limits,
+        begun_at,
+        effects: Vec::new(),
+    };
+    match decider.decide(command) {
+        Ok(reply) => Ok(Decision {
+            revision: decider.overlay.revision(),
+            effects: decider.effects,
+            reply,
+        }),
+        Err(refusal) => {
+            decider.overlay.withdraw(&decider.effects, begun_at, position);
+            Err(refusal)
+        }
+    }
 }
 
 /// A member out of space takes nothing that needs space; a corrupt one takes no change at all.
@@ -77,7 +98,10 @@ fn refuse_by_alarm(command: &Command, overlay: &Overlay) -> Result<(), Refusal> 
         return Ok(());
     }
     let reads_only = matches!(command, Command::Txn(txn) if txn.is_read_only());
-    if overlay.alarms().contains(&Alarm::Corrupt) && !reads_only && !matches!(command, Command::LeaseRenew { .. }) {
+    if overlay.alarms().contains(&Alarm::Corrupt)
+        && !reads_only
+        && !matches!(command, Command::LeaseRenew { .. })
+    {
         return Err(Refusal::Corrupt);
     }
     if overlay.alarms().contains(&Alarm::NoSpace) && space_cost(command) > 0 {
@@ -105,7 +129,11 @@ impl Decider<'_> {
     }
 
     fn view(&self) -> View<'_> {
-        View { state: self.state, overlay: self.overlay, values: self.values }
+        View {
+            state: self.state,
+            overlay: self.overlay,
+            values: self.values,
+        }
     }
 
     /// The revision this command's changes get.
@@ -127,19 +155,29 @@ impl Decider<'_> {
             return Ok(());
         }
         let mut existing = self.view().latest(&put.key).ok_or(Refusal::KeyNotFound)?;
-        if put.ignore_value { self.view().resolve(&mut existing) } else { Ok(()) }
+        if put.ignore_value {
+            self.view().resolve(&mut existing)
+        } else {
+            Ok(())
+        }
     }
 
     fn put(&mut self, put: Put) -> Result<PutReply, Refusal> {
         let before = self.view().latest(&put.key);
         let event = self.put_event(&put, before.as_ref())?;
         self.emit(Effect::Key(event));
-        Ok(PutReply { prev_kv: before.filter(|_| put.prev_kv) })
+        Ok(PutReply {
+            prev_kv: before.filter(|_| put.prev_kv),
+        })
     }
 
     fn put_event(&self, put: &Put, before: Option<&KeyValue>) -> Result<Event, Refusal> {
         let version = before.map(|pair| pair.version).unwrap_or_default();
-        let created = if version.is_tombstone() { self.made_at() } else { version.create_revision };
+        let created = if version.is_tombstone() {
+            self.made_at()
+        } else {
+            version.create_revision
+        };
         Ok(Event {
             key: self.owned_key(&put.key),
             value: self.put_value(put, before)?,
@@ -148,7 +186,11 @@ impl Decider<'_> {
                 mod_revision: self.made_at(),
                 create_revision: created,
                 version: version.version + 1,
-                lease: if put.ignore_lease { version.lease } else { put.lease },
+                lease: if put.ignore_lease {
+                    version.lease
+                } else {
+                    put.lease
+                },
             },
         })
     }
@@ -168,7 +210,10 @@ impl Decider<'_> {
 
     /// One allocation serves every version of a key.
     fn owned_key(&self, key: &Bytes) -> Bytes {
-        self.state.index().get(key).map_or_else(|| Bytes::copy_from_slice(key), |entry| entry.key.clone())
+        self.state
+            .index()
+            .get(key)
+            .map_or_else(|| Bytes::copy_from_slice(key), |entry| entry.key.clone())
     }
 
     fn delete_range(&mut self, delete: &DeleteRange) -> DeleteRangeReply {
@@ -180,13 +225,24 @@ impl Decider<'_> {
             self.emit_delete(pair.key.clone());
         }
         let deleted = i64::try_from(doomed.len()).unwrap_or(i64::MAX);
-        DeleteRangeReply { deleted, prev_kvs: if delete.prev_kv { doomed } else { Vec::new() } }
+        DeleteRangeReply {
+            deleted,
+            prev_kvs: if delete.prev_kv { doomed } else { Vec::new() },
+        }
     }
 
     fn emit_delete(&mut self, key: Bytes) {
         let position = self.overlay.position().next();
-        let version = Version { position, mod_revision: self.made_at(), ..Version::default() };
-        self.emit(Effect::Key(Event { key, value: Bytes::new(), version }));
+        let version = Version {
+            position,
+            mod_revision: self.made_at(),
+            ..Version::default()
+        };
+        self.emit(Effect::Key(Event {
+            key,
+            value: Bytes::new(),
+            version,
+        }));
     }
 
     /// A compaction is legal once per revision, up to the newest one.
@@ -208,8 +264,14 @@ impl Decider<'_> {
 
     fn alarm(&mut self, action: AlarmAction) -> Reply {
         let (effect, changes) = match action {
-            AlarmAction::Activate(alarm) => (Effect::AlarmRaised(alarm), !self.overlay.alarms().contains(&alarm)),
-            AlarmAction::Deactivate(alarm) => (Effect::AlarmCleared(alarm), self.overlay.alarms().contains(&alarm)),
+            AlarmAction::Activate(alarm) => (
+                Effect::AlarmRaised(alarm),
+                !self.overlay.alarms().contains(&alarm),
+            ),
+            AlarmAction::Deactivate(alarm) => (
+                Effect::AlarmCleared(alarm),
+                self.overlay.alarms().contains(&alarm),
+            ),
         };
         if changes {
             self.emit(effect);
@@ -222,10 +284,13 @@ impl Txn {
     /// Whether no branch can change anything, whatever the state.
     #[must_use]
     pub fn is_read_only(&self) -> bool {
-        self.success.iter().chain(&self.failure).all(|operation| match operation {
-            Operation::Range(_) | Operation::Missing => true,
-            Operation::Put(_) | Operation::DeleteRange(_) => false,
-            Operation::Txn(inner) => inner.is_read_only(),
-        })
+        self.success
+            .iter()
+            .chain(&self.failure)
+            .all(|operation| match operation {
+                Operation::Range(_) | Operation::Missing => true,
+                Operation::Put(_) | Operation::DeleteRange(_) => false,
+                Operation::Txn(inner) => inner.is_read_only(),
+            })
     }
 }

@@ -5,8 +5,8 @@ use std::cmp::Ordering;
 use super::Decider;
 use crate::scan::readable;
 use crate::{
-    Compare, CompareResult, CompareTarget, KeyRange, KeyValue, Operation, OperationReply, RangeQuery, Refusal, Reply,
-    Revision, Txn, TxnReply, Value,
+    Compare, CompareResult, CompareTarget, KeyRange, KeyValue, Operation, OperationReply, RangeQuery,
+    Refusal, Reply, Revision, Txn, TxnReply, Value,
 };
 
 /// The branch that the conditions chose, nested transactions resolved the same way.
@@ -39,7 +39,10 @@ impl Decider<'_> {
             Operation::Txn(inner) => self.plan(inner).map(Step::Nested),
             simple => Ok(Step::Simple(simple)),
         };
-        Ok(Plan { succeeded, steps: branch.into_iter().map(step).collect::<Result<_, _>>()? })
+        Ok(Plan {
+            succeeded,
+            steps: branch.into_iter().map(step).collect::<Result<_, _>>()?,
+        })
     }
 
     fn holds(&self, condition: &Compare) -> Result<bool, Refusal> {
@@ -82,16 +85,20 @@ impl Decider<'_> {
 
     fn run(&mut self, plan: Plan) -> Result<TxnReply, Refusal> {
         let succeeded = plan.succeeded;
-        let responses = plan.steps.into_iter().map(|step| self.run_step(step)).collect::<Result<_, _>>()?;
+        let responses = plan
+            .steps
+            .into_iter()
+            .map(|step| self.run_step(step))
+            .collect::<Result<_, _>>()?;
         Ok(TxnReply { succeeded, responses })
     }
 
     fn run_step(&mut self, step: Step) -> Result<OperationReply, Refusal> {
         match step {
             Step::Nested(inner) => Ok(OperationReply::Txn(self.run(inner)?)),
-            Step::Simple(Operation::Range(query)) => {
-                Ok(OperationReply::Range(self.view().range(&query, self.overlay.revision())?))
-            }
+            Step::Simple(Operation::Range(query)) => Ok(OperationReply::Range(
+                self.view().range(&query, self.overlay.revision())?,
+            )),
             Step::Simple(Operation::Put(put)) => Ok(OperationReply::Put(self.made_at(), self.put(put)?)),
             Step::Simple(Operation::DeleteRange(delete)) => {
                 let reply = self.delete_range(&delete);
@@ -104,8 +111,11 @@ impl Decider<'_> {
 
 /// A missing key compares as all zero, except by value: nothing can be said of a value that is not there.
 fn holds_when_missing(condition: &Compare) -> bool {
-    let missing =
-        KeyValue { key: bytes::Bytes::new(), value: Value::Resident(bytes::Bytes::new()), version: Default::default() };
+    let missing = KeyValue {
+        key: bytes::Bytes::new(),
+        value: Value::Resident(bytes::Bytes::new()),
+        version: Default::default(),
+    };
     !matches!(condition.target, CompareTarget::Value(_)) && holds_for(condition, &missing)
 }
 

@@ -26,7 +26,11 @@ impl RangeQuery {
 }
 
 fn provided(key: &[u8]) -> Result<(), Refusal> {
-    if key.is_empty() { Err(Refusal::EmptyKey) } else { Ok(()) }
+    if key.is_empty() {
+        Err(Refusal::EmptyKey)
+    } else {
+        Ok(())
+    }
 }
 
 fn validate_put(put: &Put) -> Result<(), Refusal> {
@@ -46,7 +50,10 @@ fn validate_txn(txn: &Txn, max_ops: usize) -> Result<(), Refusal> {
     let left = max_ops.checked_sub(ops).ok_or(Refusal::TooManyOperations)?;
     let keyed = |condition: &Compare| provided(condition.range.start());
     txn.compare.iter().try_for_each(keyed)?;
-    txn.success.iter().chain(&txn.failure).try_for_each(|operation| validate_operation(operation, left))
+    txn.success
+        .iter()
+        .chain(&txn.failure)
+        .try_for_each(|operation| validate_operation(operation, left))
 }
 
 fn validate_operation(operation: &Operation, ops_left: usize) -> Result<(), Refusal> {

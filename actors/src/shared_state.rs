@@ -1,0 +1,114 @@
+//! The applied state, readable by everybody, written by the keyspace actor alone.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Acquire, Ordering::Release};
+
+use bytes::Bytes;
+use journal::Reader;
+use model::{KeyValue, Position, Revision, State, Value, ValueSource};
+use parking_lot::RwLock;
+
+use crate::errors::RequestError;
+
+/// The newest durable state, and the log behind it.
+///
+/// Readers hold the lock for a bounded number of keys at a time and read at one revision, so neither
+/// they nor the writer wait long for each other.
+pub struct SharedState {
+    state: RwLock<State>,
+    revision: AtomicI64,
+    compact_revision: AtomicI64,
+    /// Grows whenever a batch failed: decisions made before are worthless.
+    epoch: AtomicU64,
+    reader: Arc<dyn Reader>,
+}
+
+impl SharedState {
+    /// Shares `state`, the projection of the log behind `reader`.
+    #[must_use]
+    pub fn new(state: State, reader: Arc<dyn Reader>) -> Arc<Self> {
+        Arc::new(Self {
+            revision: AtomicI64::new(state.revision().0),
+            compact_revision: AtomicI64::new(state.compact_revision().0),
+            state: RwLock::new(state),
+            epoch: AtomicU64::new(0),
+            reader,
+        })
+    }
+
+    /// Looks at the state. The look must be short: the writer waits meanwhile.
+    pub fn read<T>(&self, look: impl FnOnce(&State) -> T) -> T {
+        look(&self.state.read())
+    }
+
+    /// Changes the state and publishes its revisions: for the keyspace actor and the compactor.
+    pub(crate) fn write<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
+        let mut state = self.state.write();
+        let result = change(&mut state);
+        self.revision.store(state.revision().0, Release);
+        self.compact_revision.store(state.compact_revision().0, Release);
+        result
+    }
+
+    /// The newest revision that can be read.
+    #[must_use]
+    pub fn revision(&self) -> Revision {
+        Revision(self.revision.load(Acquire))
+    }
+
+    /// The oldest revision that can be read.
+    #[must_use]
+    pub fn compact_revision(&self) -> Revision {
+        Revision(self.compact_revision.load(Acquire))
+    }
+
+    /// The epoch that a decision must be of to be stored.
+    pub(crate) fn epoch(&self) -> u64 {
+        self.epoch.load(Acquire)
+    }
+
+    /// Begins a new epoch: everything durable is applied, everything decided beyond it is void.
+    pub(crate) fn begin_epoch(&self, epoch: u64) {
+        self.epoch.store(epoch, Release);
+    }
+
+    /// The log behind the state. Its calls may block.
+    #[must_use]
+    pub fn reader(&self) -> &Arc<dyn Reader> {
+        &self.reader
+    }
+
+    /// Brings the values of these pairs into memory, off the async threads if the log must be asked.
+    /// Returns whether all of them were still there.
+    pub async fn resolve(&self, pairs: Vec<&mut KeyValue>) -> Result<bool, RequestError> {
+        let mut stored: Vec<(&mut KeyValue, Position)> =
+            pairs.into_iter().filter_map(stored_position).collect();
+        if stored.is_empty() {
+            return Ok(true);
+        }
+        let positions: Vec<Position> = stored.iter().map(|(_, position)| *position).collect();
+        let reader = Arc::clone(&self.reader);
+        let read = tokio::task::spawn_blocking(move || reader.values(&positions)).await;
+        let values = read
+            .map_err(|_| RequestError::Stopped)?
+            .map_err(|error| RequestError::Unreadable(error.to_string()))?;
+        let complete = values.iter().all(Option::is_some);
+        for ((pair, _), value) in stored.iter_mut().zip(values) {
+            pair.value = Value::Resident(value.unwrap_or_default());
+        }
+        Ok(complete)
+    }
+}
+
+fn stored_position(pair: &mut KeyValue) -> Option<(&mut KeyValue, Position)> {
+    match pair.value {
+        Value::Stored(position) => Some((pair, position)),
+        Value::Resident(_) => None,
+    }
+}
+
+impl ValueSource for SharedState {
+    fn value(&self, position: Position) -> Option<Bytes> {
+        self.reader.values(&[position]).ok()?.pop().flatten()
+    }
+}

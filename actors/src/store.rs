@@ -1,0 +1,316 @@
+//! Store: what the front door holds. Writes enter the pipeline here, reads are answered here.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use journal::{Identity, Size};
+use model::{
+    Alarm, Command, HashKv, KeyValue, KvHasher, LeaseId, Limits, RangeQuery, Refusal, Revision, validate,
+};
+use tokio::sync::oneshot;
+
+use crate::clock::LeaseClock;
+use crate::compactor::{Compactor, WaitCompacted};
+use crate::errors::RequestError;
+use crate::gate::{Gate, Permit};
+use crate::lease_actor::{KeepAlive, KeepAliveReply, LeaseActor, ListLeases, TimeToLive, TimeToLiveReply};
+use crate::mailbox::Mailbox;
+use crate::range_read::{RangeChunks, read_range};
+use crate::report::{Meters, PipelineReport};
+use crate::router::{Router, Submit};
+use crate::shared_state::SharedState;
+use crate::ticket::Committed;
+use crate::watch_hub::{self, WatchHub, WatchRequests, WatchResponses};
+
+/// What a request occupies in the pipeline beside its bytes.
+const REQUEST_OVERHEAD: u64 = 512;
+/// Bytes of events read from the log at a time while hashing.
+const HASH_PAGE: usize = 4 << 20;
+
+/// The addresses a store sends to.
+#[derive(Clone)]
+pub(crate) struct Addresses {
+    pub(crate) router: Mailbox<Router>,
+    pub(crate) lease_actor: Mailbox<LeaseActor>,
+    pub(crate) watch_hub: Mailbox<WatchHub>,
+    pub(crate) compactor: Mailbox<Compactor>,
+}
+
+/// The running store. Clones share it.
+#[derive(Clone)]
+pub struct Store {
+    shared: Arc<SharedState>,
+    gate: Arc<Gate>,
+    limits: Limits,
+    clock: LeaseClock,
+    meters: Arc<Meters>,
+    addresses: Addresses,
+}
+
+impl Store {
+    pub(crate) fn new(
+        shared: Arc<SharedState>,
+        limits: Limits,
+        clock: LeaseClock,
+        meters: Arc<Meters>,
+        addresses: Addresses,
+    ) -> Self {
+        Self {
+            shared,
+            gate: Arc::clone(&meters.gate),
+            limits,
+            clock,
+            meters,
+            addresses,
+        }
+    }
+
+    /// Who the log belongs to.
+    #[must_use]
+    pub fn identity(&self) -> Identity {
+        self.shared.reader().identity()
+    }
+
+    /// The newest revision that can be read.
+    #[must_use]
+    pub fn revision(&self) -> Revision {
+        self.shared.revision()
+    }
+
+    /// The oldest revision that can be read.
+    #[must_use]
+    pub fn compact_revision(&self) -> Revision {
+        self.shared.compact_revision()
+    }
+
+    /// The lease clock, milliseconds.
+    #[must_use]
+    pub fn lease_clock_ms(&self) -> i64 {
+        self.clock.now_ms()
+    }
+
+    /// The raised alarms.
+    #[must_use]
+    pub fn alarms(&self) -> Vec<Alarm> {
+        self.shared.read(|state| state.alarms().iter().copied().collect())
+    }
+
+    /// Carries out a command: when this returns `Ok`, its effects survive power loss and can be read.
+    ///
+    /// # Errors
+    /// The refusal of the rules, or [`RequestError::Overloaded`] at once when the pipeline is full.
+    pub async fn submit(&self, command: Command) -> Result<Committed, RequestError> {
+        validate(&command, self.limits)?;
+        let permit = self.gate.admit(REQUEST_OVERHEAD + model::space_cost(&command))?;
+        self.send(command, permit).await
+    }
+
+    /// Carries out a command of the server's own, which is not refused for want of room.
+    ///
+    /// # Errors
+    /// As [`submit`](Self::submit), except for [`RequestError::Overloaded`].
+    pub async fn submit_own(&self, command: Command) -> Result<Committed, RequestError> {
+        self.send(command, self.gate.admit_own()).await
+    }
+
+    async fn send(&self, command: Command, permit: Permit) -> Result<Committed, RequestError> {
+        let (answer, answered) = oneshot::channel();
+        self.addresses.router.tell(Submit {
+            command,
+            permit,
+            answer,
+        });
+        let mut committed = answered.await.map_err(|_| RequestError::Stopped)??;
+        self.resolve(&mut committed).await?;
+        Ok(committed)
+    }
+
+    /// Pairs in the answer may have to be read from the log; the ones before a change are left out if
+    /// compaction was faster.
+    async fn resolve(&self, committed: &mut Committed) -> Result<(), RequestError> {
+        let mut stored: Vec<KeyValue> = Vec::new();
+        committed.reply.for_each_pair(&mut |pair| {
+            if matches!(pair.value, model::Value::Stored(_)) {
+                stored.push(pair.clone());
+            }
+        });
+        if stored.is_empty() {
+            return Ok(());
+        }
+        let complete = self.shared.resolve(stored.iter_mut().collect()).await?;
+        let mut resolved = stored.into_iter();
+        committed.reply.for_each_pair(&mut |pair| {
+            if matches!(pair.value, model::Value::Stored(_))
+                && let Some(found) = resolved.next()
+            {
+                *pair = found;
+            }
+        });
+        if complete {
+            Ok(())
+        } else {
+            Err(RequestError::Unreadable("a row is missing".into()))
+        }
+    }
+
+    /// Answers a range from the newest durable state. Everything acknowledged before the call is seen.
+    ///
+    /// # Errors
+    /// A revision that is compacted or in the future, an empty key, or a log that cannot be read.
+    pub async fn range(&self, query: RangeQuery) -> Result<model::RangeReply, RequestError> {
+        read_range(&self.shared, query).await
+    }
+
+    /// Answers a range in parts of about `chunk_bytes`, all at one revision.
+    #[must_use]
+    pub fn range_stream(&self, query: RangeQuery, chunk_bytes: usize) -> RangeChunks {
+        RangeChunks::new(Arc::clone(&self.shared), query, chunk_bytes)
+    }
+
+    /// Opens a watch stream; dropping either side closes it.
+    #[must_use]
+    pub fn open_watch_stream(&self) -> (WatchRequests, WatchResponses) {
+        watch_hub::open_stream(&self.addresses.watch_hub)
+    }
+
+    /// Renews a lease; the answer's time to live is 0 if there is none.
+    ///
+    /// # Errors
+    /// When a renewal that must be stored could not be.
+    pub async fn lease_keep_alive(&self, id: LeaseId) -> Result<KeepAliveReply, RequestError> {
+        let (answer, answered) = oneshot::channel();
+        self.addresses.lease_actor.tell(KeepAlive { id, answer });
+        answered.await.map_err(|_| RequestError::Stopped)?
+    }
+
+    /// What is left of a lease, with its keys if asked for.
+    ///
+    /// # Errors
+    /// When the server is going down.
+    pub async fn lease_time_to_live(&self, id: LeaseId, keys: bool) -> Result<TimeToLiveReply, RequestError> {
+        let (answer, answered) = oneshot::channel();
+        self.addresses.lease_actor.tell(TimeToLive { id, keys, answer });
+        answered.await.map_err(|_| RequestError::Stopped)?
+    }
+
+    /// Every lease, the first to expire first.
+    ///
+    /// # Errors
+    /// When the server is going down.
+    pub async fn leases(&self) -> Result<Vec<LeaseId>, RequestError> {
+        let (answer, answered) = oneshot::channel();
+        self.addresses.lease_actor.tell(ListLeases { answer });
+        answered.await.map_err(|_| RequestError::Stopped)?
+    }
+
+    /// Waits until the rows of every compaction so far are deleted from the log.
+    ///
+    /// # Errors
+    /// When the server is going down.
+    pub async fn compact_physically(&self) -> Result<(), RequestError> {
+        let (done, finished) = oneshot::channel();
+        self.addresses.compactor.tell(WaitCompacted { done });
+        finished.await.map_err(|_| RequestError::Stopped)
+    }
+
+    /// etcd stops the world to give space back; here that goes on all the time, and this waits for
+    /// what compaction has yet to delete.
+    ///
+    /// # Errors
+    /// When the server is going down.
+    pub async fn defragment(&self) -> Result<(), RequestError> {
+        self.compact_physically().await
+    }
+
+    /// How much space the log takes. May block on the disk for a moment.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    pub fn size(&self) -> Result<Size, RequestError> {
+        self.shared
+            .reader()
+            .size()
+            .map_err(|error| RequestError::Unreadable(error.to_string()))
+    }
+
+    /// Writes a consistent copy of the log to a new file.
+    ///
+    /// # Errors
+    /// When the log cannot be read or the file not be written.
+    pub async fn snapshot(&self, to: PathBuf) -> Result<(), RequestError> {
+        let reader = Arc::clone(self.shared.reader());
+        blocking(move || {
+            reader
+                .snapshot(&to)
+                .map_err(|error| RequestError::Unreadable(error.to_string()))
+        })
+        .await
+    }
+
+    /// Hashes every version retained up to a revision, as etcd does; zero means the newest.
+    ///
+    /// # Errors
+    /// A revision that is compacted or in the future, or a log that cannot be read.
+    pub async fn hash_kv(&self, wanted: Revision) -> Result<HashKv, RequestError> {
+        let shared = Arc::clone(&self.shared);
+        blocking(move || hash_kv(&shared, wanted)).await
+    }
+
+    /// Everything the pipeline shows of itself.
+    #[must_use]
+    pub fn report(&self) -> PipelineReport {
+        self.meters.report(&self.shared)
+    }
+
+    /// The name of an actor that has work and makes no progress.
+    #[must_use]
+    pub fn stalled(&self) -> Option<String> {
+        self.meters.stalled()
+    }
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, RequestError> + Send + 'static,
+) -> Result<T, RequestError> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|_| RequestError::Stopped)?
+}
+
+fn hash_kv(shared: &SharedState, wanted: Revision) -> Result<HashKv, RequestError> {
+    let (revision, compact_revision) = shared.read(|state| (state.revision(), state.compact_revision()));
+    let at = if wanted.0 <= 0 { revision } else { wanted };
+    if at > revision {
+        return Err(Refusal::FutureRevision.into());
+    }
+    if at < compact_revision {
+        return Err(Refusal::Compacted.into());
+    }
+    let mut hasher = KvHasher::new(compact_revision);
+    let mut from = Revision(0);
+    loop {
+        let page = shared
+            .reader()
+            .events(from, HASH_PAGE)
+            .map_err(|error| RequestError::Unreadable(error.to_string()))?;
+        let Some(last) = page.last() else { break };
+        from = last.version.mod_revision.next();
+        shared.read(|state| {
+            page.iter()
+                .filter(|event| event.version.mod_revision <= at && state.retains(event))
+                .for_each(|event| hasher.add(event));
+        });
+        if from > at {
+            break;
+        }
+    }
+    if shared.compact_revision() > compact_revision {
+        return hash_kv(shared, wanted);
+    }
+    Ok(HashKv {
+        hash: hasher.finish(),
+        compact_revision,
+        hash_revision: at,
+        revision,
+    })
+}
