@@ -33,6 +33,7 @@ use crate::space::Space;
 use crate::store::{Addresses, Store};
 use crate::watch_hub::{HubMeter, WatchHub};
 use crate::write_batcher::{Drain, WriteBatcher};
+use crate::writer::{Writer, WriterPlace};
 
 /// What can be chosen about the pipeline.
 #[derive(Clone, Debug)]
@@ -86,12 +87,17 @@ pub enum StartError {
 
 /// Where an actor starts: on an arbiter in production, or where the caller runs, inside a simulation.
 pub(crate) trait Place {
+    /// Where the log is written.
+    const WRITER: WriterPlace;
+
     fn start<A: Actor<Context = Context<A>>>(&self, make: impl FnOnce() -> A + Send + 'static) -> Addr<A>;
 }
 
 struct OnArbiter(ArbiterHandle);
 
 impl Place for OnArbiter {
+    const WRITER: WriterPlace = WriterPlace::Thread;
+
     fn start<A: Actor<Context = Context<A>>>(&self, make: impl FnOnce() -> A + Send + 'static) -> Addr<A> {
         A::start_in_arbiter(&self.0, |_| make())
     }
@@ -100,6 +106,8 @@ impl Place for OnArbiter {
 struct Here;
 
 impl Place for Here {
+    const WRITER: WriterPlace = WriterPlace::Inline;
+
     fn start<A: Actor<Context = Context<A>>>(&self, make: impl FnOnce() -> A + Send + 'static) -> Addr<A> {
         make().start()
     }
@@ -248,7 +256,7 @@ fn assemble<P: Place>(
     let write_batcher = Mailbox::new(
         places
             .write_path
-            .start(move || WriteBatcher::new(journal, batcher_meter, batches, keyspace)),
+            .start(move || WriteBatcher::new(Writer::new(journal, P::WRITER), batcher_meter, batches, keyspace)),
         Arc::clone(&mailboxes.write_batcher),
     );
 

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix::{Actor, AsyncContext, Context, Handler};
-use journal::{AppendError, Journal};
+use journal::AppendError;
 use model::{Decision, Effect, Refusal, Reply, Revision};
 
 use crate::batch_meter::BatchMeter;
@@ -109,13 +109,13 @@ pub struct WriteBatcher {
 
 impl WriteBatcher {
     pub(crate) fn new(
-        journal: impl Journal,
+        writer: Writer,
         meter: Arc<Meter>,
         batches: Arc<BatchMeter>,
         keyspace: Mailbox<Keyspace>,
     ) -> Self {
         Self {
-            writer: Writer::new(journal),
+            writer,
             filling: VecDeque::new(),
             committing: false,
             flush_queued: false,

@@ -1,4 +1,4 @@
-//! The writer thread: the only one that writes the log. Owned by the write batcher, answers to it.
+//! The writer: the only one that writes the log, on a thread of its own. Owned by the write batcher, answers to it.
 
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -24,51 +24,78 @@ pub struct Written {
     pub(crate) took: Duration,
 }
 
-/// The handle of the writer thread.
-pub(crate) struct Writer {
-    waiting: Option<Box<dyn FnOnce(Receiver<Batch>, Mailbox<WriteBatcher>) + Send>>,
+/// Whether commits have a thread of their own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum WriterPlace {
+    /// A thread: the actors go on while a batch is committed.
+    Thread,
+    /// The batcher's own: in a simulation nothing may happen at a time of its own.
+    Inline,
+}
+
+/// The owner of the log's writing side.
+pub(crate) enum Writer {
+    /// Not yet started.
+    Waiting(Box<dyn Journal>, WriterPlace),
+    /// A thread works off the channel.
+    Thread(WriterThread),
+    /// Each batch is committed where it is submitted.
+    Inline(Box<dyn Journal>, Mailbox<WriteBatcher>),
+    /// Between two states, and after a thread was refused.
+    Gone,
+}
+
+impl Writer {
+    /// A writer for this log; it begins with [`start`](Self::start).
+    pub(crate) fn new(journal: impl Journal, place: WriterPlace) -> Self {
+        Self::Waiting(Box::new(journal), place)
+    }
+
+    /// Starts the writer, which reports to `batcher`.
+    pub(crate) fn start(&mut self, batcher: Mailbox<WriteBatcher>) {
+        *self = match std::mem::replace(self, Self::Gone) {
+            Self::Waiting(journal, WriterPlace::Inline) => Self::Inline(journal, batcher),
+            Self::Waiting(journal, WriterPlace::Thread) => start_thread(journal, batcher),
+            started => started,
+        };
+    }
+
+    /// Hands over a batch. The batcher gives one at a time, so there is always room.
+    pub(crate) fn submit(&mut self, batch: Batch) {
+        match self {
+            Self::Thread(thread) => thread.submit(batch),
+            Self::Inline(journal, batcher) => batcher.tell(write(journal.as_mut(), batch)),
+            _ => panic!("the log writer was not started"),
+        }
+    }
+}
+
+fn start_thread(journal: Box<dyn Journal>, batcher: Mailbox<WriteBatcher>) -> Writer {
+    let (sender, receiver) = bounded(BATCHES_IN_FLIGHT);
+    let work = move || write_batches(journal, &receiver, &batcher);
+    match std::thread::Builder::new().name("log-writer".into()).spawn(work) {
+        Ok(thread) => Writer::Thread(WriterThread { batches: Some(sender), thread: Some(thread) }),
+        Err(error) => {
+            tracing::error!(%error, "no thread for the log writer");
+            Writer::Gone
+        }
+    }
+}
+
+/// The thread and the way to it.
+pub(crate) struct WriterThread {
     batches: Option<Sender<Batch>>,
     thread: Option<JoinHandle<()>>,
 }
 
-impl Writer {
-    /// A writer for this log; its thread begins with [`start`](Self::start).
-    pub(crate) fn new(journal: impl Journal) -> Self {
-        let work = move |batches, batcher| write_batches(journal, &batches, &batcher);
-        Self {
-            waiting: Some(Box::new(work)),
-            batches: None,
-            thread: None,
-        }
-    }
-
-    /// Starts the thread, which reports to `batcher`.
-    pub(crate) fn start(&mut self, batcher: Mailbox<WriteBatcher>) {
-        let Some(work) = self.waiting.take() else { return };
-        let (sender, receiver) = bounded(BATCHES_IN_FLIGHT);
-        let spawned = std::thread::Builder::new()
-            .name("log-writer".into())
-            .spawn(move || work(receiver, batcher));
-        self.thread = spawned
-            .inspect_err(|error| tracing::error!(%error, "no thread for the log writer"))
-            .ok();
-        self.batches = Some(sender);
-    }
-
-    /// Hands over a batch. The batcher gives one at a time, so there is always room.
-    pub(crate) fn submit(&self, batch: Batch) {
-        let accepted = self
-            .batches
-            .as_ref()
-            .is_some_and(|batches| batches.try_send(batch).is_ok());
-        assert!(
-            accepted,
-            "the log writer is gone or was given two batches at once"
-        );
+impl WriterThread {
+    fn submit(&self, batch: Batch) {
+        let accepted = self.batches.as_ref().is_some_and(|batches| batches.try_send(batch).is_ok());
+        assert!(accepted, "the log writer is gone or was given two batches at once");
     }
 }
 
-impl Drop for Writer {
+impl Drop for WriterThread {
     /// The log is closed when this returns.
     fn drop(&mut self) {
         self.batches = None;
@@ -78,25 +105,25 @@ impl Drop for Writer {
     }
 }
 
-fn write_batches(mut journal: impl Journal, batches: &Receiver<Batch>, batcher: &Mailbox<WriteBatcher>) {
+fn write_batches(mut journal: Box<dyn Journal>, batches: &Receiver<Batch>, batcher: &Mailbox<WriteBatcher>) {
     let mut since_upkeep = 0;
     loop {
         match batches.recv_timeout(IDLE) {
             Ok(batch) => {
-                batcher.tell(write(&mut journal, batch));
+                batcher.tell(write(journal.as_mut(), batch));
                 since_upkeep += 1;
                 if since_upkeep >= BATCHES_PER_UPKEEP {
                     since_upkeep = 0;
-                    upkeep(&mut journal);
+                    upkeep(journal.as_mut());
                 }
             }
-            Err(RecvTimeoutError::Timeout) => while batches.is_empty() && upkeep(&mut journal) {},
+            Err(RecvTimeoutError::Timeout) => while batches.is_empty() && upkeep(journal.as_mut()) {},
             Err(RecvTimeoutError::Disconnected) => return,
         }
     }
 }
 
-fn write(journal: &mut impl Journal, batch: Batch) -> Written {
+fn write(journal: &mut dyn Journal, batch: Batch) -> Written {
     let begun = Instant::now();
     let result = journal.append(&batch.effects);
     Written {
@@ -107,7 +134,7 @@ fn write(journal: &mut impl Journal, batch: Batch) -> Written {
 }
 
 /// Upkeep can wait: what goes wrong with it is said, and tried again later.
-fn upkeep(journal: &mut impl Journal) -> bool {
+fn upkeep(journal: &mut dyn Journal) -> bool {
     journal.upkeep().unwrap_or_else(|error| {
         tracing::warn!(%error, "upkeep of the log failed");
         false

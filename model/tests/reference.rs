@@ -3,6 +3,7 @@
 //! Random commands go to both, with commits held back, batches lost, rows scrubbed and restarts in
 //! between. Whatever can be read must be the same, at every revision that may be read.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
@@ -15,6 +16,9 @@ use proptest::prelude::*;
 
 /// A pair as the naive model knows it: value, create revision, mod revision, version, lease.
 type Pair = (Bytes, i64, i64, i64, i64);
+
+/// Pairs, whether there are more, and the count.
+type Answer = Result<(Vec<(Bytes, Pair)>, bool, i64), Refusal>;
 
 /// The whole store at every revision.
 #[derive(Clone, Debug)]
@@ -81,7 +85,7 @@ impl Naive {
         id == 0 || self.leases.contains_key(&id)
     }
 
-    fn range(&self, query: &RangeQuery) -> Result<(Vec<(Bytes, Pair)>, bool, i64), Refusal> {
+    fn range(&self, query: &RangeQuery) -> Answer {
         let wanted = query.revision.0;
         let at = if wanted <= 0 { self.revision() } else { wanted };
         if at > self.revision() {
@@ -102,7 +106,7 @@ impl Naive {
         let min = query.min_mod_revision.0;
         found.retain(|(_, pair)| min == 0 || pair.2 >= min);
         if query.sort_order == SortOrder::Descending {
-            found.sort_by(|left, right| key_of(right, query).cmp(&key_of(left, query)));
+            found.sort_by_key(|pair| Reverse(key_of(pair, query)));
         } else if query.sort_order == SortOrder::Ascending {
             found.sort_by_key(|pair| key_of(pair, query));
         }
@@ -239,7 +243,7 @@ impl Real {
         self.lose();
     }
 
-    fn range(&self, query: &RangeQuery) -> Result<(Vec<(Bytes, Pair)>, bool, i64), Refusal> {
+    fn range(&self, query: &RangeQuery) -> Answer {
         let mut scan = Scan::begin(query.clone(), &self.state)?;
         while scan.step(&self.state, 2)? == ScanStep::More {}
         let reply = scan.finish();
