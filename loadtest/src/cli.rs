@@ -1,0 +1,198 @@
+//! What can be said on the command line.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use http::Uri;
+
+/// Puts load on anything that speaks etcd's v3 API and measures what it costs.
+#[derive(Debug, Parser)]
+#[command(name = "loadtest", version)]
+pub(crate) struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What the harness can do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run one scenario against a server that is already there.
+    Run(RunArguments),
+    /// Start Taffrail and a peer, run the same load on both in turn, and print the ratios.
+    Compare(CompareArguments),
+}
+
+/// The kinds of load.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ScenarioName {
+    /// Overwrite random keys with unconditional puts.
+    Put,
+    /// Read one random key, linearizable.
+    Get,
+    /// Read one random key, serializable.
+    GetSerializable,
+    /// Walk through all keys in pages of --page keys, later pages pinned to the first one's revision.
+    Page,
+    /// Read all keys in one answer.
+    List,
+    /// Count all keys.
+    Count,
+    /// Create new keys in transactions as kube-apiserver does.
+    TxnCreate,
+    /// Update keys in transactions as kube-apiserver does.
+    TxnUpdate,
+    /// Delete keys in transactions as kube-apiserver does; ends when all --keys are gone.
+    TxnDelete,
+    /// Each client writes the next key when all of its --watchers have seen the last one.
+    Watch,
+    /// Grant leases.
+    LeaseGrant,
+    /// Keep leases alive, one stream a client.
+    LeaseKeepalive,
+    /// Revoke leases that hold no keys; ends when all --keys leases are gone.
+    LeaseRevoke,
+    /// 30 % updates, 50 % gets, 10 % pages, 10 % creations and deletions, with 10 watchers.
+    Mixed,
+}
+
+/// How to run one scenario.
+#[derive(Debug, Args)]
+pub(crate) struct RunArguments {
+    /// The kind of load.
+    #[arg(value_enum)]
+    pub(crate) scenario: ScenarioName,
+    /// The servers; connections are dealt out to them in turn.
+    #[arg(long, value_delimiter = ',', default_value = "http://127.0.0.1:2379")]
+    pub(crate) endpoints: Vec<Uri>,
+    /// The load.
+    #[command(flatten)]
+    pub(crate) load: LoadArguments,
+    /// Process of the server, on this machine, whose CPU time, memory and disk writes are measured.
+    #[arg(long)]
+    pub(crate) server_pid: Option<u32>,
+    /// Print JSON instead of text.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// How much load, and of what size.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct LoadArguments {
+    /// Calls in flight at most.
+    #[arg(long, default_value_t = 64)]
+    pub(crate) clients: usize,
+    /// HTTP/2 connections that the clients share.
+    #[arg(long, default_value_t = 4)]
+    pub(crate) connections: usize,
+    /// Threads that the connections are dealt out to. One is leanest; add more if it is reported as busy.
+    #[arg(long, default_value_t = 1)]
+    pub(crate) threads: usize,
+    /// How long to measure, such as 5s or 500ms.
+    #[arg(long, default_value = "5s", value_parser = duration)]
+    pub(crate) duration: Duration,
+    /// How long to run before measuring.
+    #[arg(long, default_value = "1s", value_parser = duration)]
+    pub(crate) warmup: Duration,
+    /// Bytes of a value; they do not compress.
+    #[arg(long, default_value_t = 1024)]
+    pub(crate) value_size: usize,
+    /// Bytes of a key.
+    #[arg(long, default_value_t = 80)]
+    pub(crate) key_size: usize,
+    /// Keys (or leases) that are there before the load starts.
+    #[arg(long, default_value_t = 10_000)]
+    pub(crate) keys: usize,
+    /// Keys of a page.
+    #[arg(long, default_value_t = 500)]
+    pub(crate) page: usize,
+    /// Watchers of each client of the scenario watch.
+    #[arg(long, default_value_t = 100)]
+    pub(crate) watchers: usize,
+    /// Open loop: calls a second over all clients. Latency then counts from the moment a call was due.
+    #[arg(long)]
+    pub(crate) rate: Option<f64>,
+    /// Everything is written below this prefix, which is EMPTIED first.
+    #[arg(long, default_value = "/registry/loadtest")]
+    pub(crate) prefix: String,
+    /// Start of the random choices.
+    #[arg(long, default_value_t = 1)]
+    pub(crate) seed: u64,
+}
+
+/// A server to compare with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum PeerName {
+    /// etcd.
+    Etcd,
+}
+
+/// How to compare.
+#[derive(Debug, Args)]
+pub(crate) struct CompareArguments {
+    /// The peer to compare with.
+    #[arg(long = "with", value_enum)]
+    pub(crate) peer: PeerName,
+    /// Short runs: the whole comparison in under five minutes.
+    #[arg(long)]
+    pub(crate) quick: bool,
+    /// Taffrail's binary [default: target/release/taffrail in the repository].
+    #[arg(long)]
+    pub(crate) taffrail: Option<PathBuf>,
+    /// etcd's binary [default: the newest .cache/peers/etcd-*/etcd in the repository].
+    #[arg(long)]
+    pub(crate) etcd: Option<PathBuf>,
+    /// Folder for the data directories, which are removed afterwards [default: .cache/loadtest in the
+    /// repository].
+    #[arg(long)]
+    pub(crate) data: Option<PathBuf>,
+    /// Only these rows, by name.
+    #[arg(long, value_delimiter = ',')]
+    pub(crate) rows: Vec<String>,
+    /// Runs of each row on each server [default: 5; 3 if quick].
+    #[arg(long)]
+    pub(crate) repeats: Option<usize>,
+    /// How long each run measures [default: 5s; 1500ms if quick].
+    #[arg(long, value_parser = duration)]
+    pub(crate) duration: Option<Duration>,
+    /// Print JSON instead of text.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Reads `5s`, `500ms` or `2m`.
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
+    let unit_start = text.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(unit_start);
+    let number: f64 = number
+        .parse()
+        .map_err(|_| format!("{text:?} does not start with a number"))?;
+    let seconds = match unit {
+        "ms" => number / 1000.0,
+        "s" => number,
+        "m" => number * 60.0,
+        _ => return Err(format!("{text:?} does not end with ms, s or m")),
+    };
+    Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn durations_have_units() {
+        assert_eq!(duration("1500ms"), Ok(Duration::from_millis(1500)));
+        assert_eq!(duration("2.5s"), Ok(Duration::from_millis(2500)));
+        assert_eq!(duration("2m"), Ok(Duration::from_secs(120)));
+        assert!(duration("5").is_err() && duration("s").is_err() && duration("-1s").is_err());
+    }
+}

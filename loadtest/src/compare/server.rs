@@ -1,0 +1,229 @@
+//! One server process: started on free ports with an empty data directory, stopped and cleaned up after.
+
+use std::fs::{self, File};
+use std::io::{self, ErrorKind};
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use http::Uri;
+use proto::etcdserverpb::RangeRequest;
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::runtime::Runtime;
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::PATIENCE;
+use super::peer::Peer;
+use crate::client::Connection;
+use crate::client::wire::frame;
+
+/// How often a starting or stopping server is looked at.
+const GLANCE: Duration = Duration::from_millis(20);
+
+/// The process that is running and its folder, so that a signal ends and removes them too.
+#[derive(Default)]
+pub(super) struct Leash(Mutex<Option<(Child, PathBuf)>>);
+
+impl Leash {
+    /// A leash that is pulled when this process is told to end.
+    pub(super) fn with_signals() -> Result<Arc<Self>> {
+        let leash = Arc::new(Self::default());
+        let runtime = runtime()?;
+        let held = Arc::clone(&leash);
+        thread::spawn(move || {
+            runtime.block_on(told_to_end());
+            held.pull();
+            std::process::exit(130);
+        });
+        Ok(leash)
+    }
+
+    fn hold(&self) -> MutexGuard<'_, Option<(Child, PathBuf)>> {
+        self.0.lock().expect("nobody panics while holding the leash")
+    }
+
+    /// Kills the process, if one is running, and removes its folder.
+    fn pull(&self) {
+        if let Some((mut child, folder)) = self.hold().take() {
+            // It may have ended by itself; there is nothing to be done about anything else.
+            drop(child.kill());
+            drop(child.wait());
+            drop(fs::remove_dir_all(folder));
+        }
+    }
+}
+
+async fn told_to_end() {
+    let (Ok(mut interrupt), Ok(mut terminate)) =
+        (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+    else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+}
+
+fn runtime() -> Result<Runtime> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("no runtime")
+}
+
+/// A running server. Dropping it kills the process and removes its data.
+pub(super) struct Server {
+    leash: Arc<Leash>,
+    pid: u32,
+    endpoint: Uri,
+}
+
+impl Server {
+    /// Starts the server and waits until it answers a read.
+    pub(super) fn start(peer: &Peer, parent: &Path, leash: &Arc<Leash>) -> Result<Self> {
+        let folder = parent.join(format!("{}-{}", peer.name, std::process::id()));
+        fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        let ports = free_ports()?;
+        let log = folder.join("log");
+        let child = spawn(peer, &folder, ports, File::create(&log)?)
+            .with_context(|| format!("cannot start {}", peer.binary.display()))?;
+        let pid = child.id();
+        *leash.hold() = Some((child, folder));
+        let endpoint = format!("http://127.0.0.1:{}", ports[0]).parse()?;
+        let server = Self {
+            leash: Arc::clone(leash),
+            pid,
+            endpoint,
+        };
+        server.wait_until_ready().with_context(|| {
+            let log = fs::read_to_string(&log).unwrap_or_default();
+            format!("{} does not get ready; its log:\n{log}", peer.name)
+        })?;
+        Ok(server)
+    }
+
+    /// Where it listens.
+    pub(super) fn endpoint(&self) -> &Uri {
+        &self.endpoint
+    }
+
+    /// Its process.
+    pub(super) fn pid(&self) -> u32 {
+        self.pid
+    }
+
+    /// Asks it to end, waits until it has, and removes its data.
+    pub(super) fn stop(self) -> Result<()> {
+        let pid = i32::try_from(self.pid)
+            .ok()
+            .and_then(Pid::from_raw)
+            .context("a process id is a positive number")?;
+        kill_process(pid, Signal::TERM)?;
+        let deadline = Instant::now() + PATIENCE;
+        while !self.has_ended()? {
+            anyhow::ensure!(
+                Instant::now() < deadline,
+                "process {} does not end within {PATIENCE:?}",
+                self.pid
+            );
+            thread::sleep(GLANCE);
+        }
+        Ok(())
+    }
+
+    fn has_ended(&self) -> io::Result<bool> {
+        match self.leash.hold().as_mut() {
+            Some((child, _)) => Ok(child.try_wait()?.is_some()),
+            None => Err(ErrorKind::NotFound.into()),
+        }
+    }
+
+    fn wait_until_ready(&self) -> Result<()> {
+        let deadline = Instant::now() + PATIENCE;
+        let runtime = runtime()?;
+        loop {
+            match runtime.block_on(read(&self.endpoint)) {
+                Ok(()) => return Ok(()),
+                Err(error) if Instant::now() > deadline => return Err(error),
+                Err(_) => anyhow::ensure!(!self.has_ended()?, "it has ended"),
+            }
+            thread::sleep(GLANCE);
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.leash.pull();
+    }
+}
+
+fn spawn(peer: &Peer, folder: &Path, ports: [u16; 2], log: File) -> io::Result<Child> {
+    Command::new(&peer.binary)
+        .args(peer.arguments(&folder.join("data"), ports))
+        .current_dir(folder)
+        .stdin(Stdio::null())
+        .stdout(log.try_clone()?)
+        .stderr(log)
+        .spawn()
+}
+
+/// Ports that nobody listens on. Both are held until both are known, so that they differ.
+fn free_ports() -> io::Result<[u16; 2]> {
+    let held = [
+        TcpListener::bind("127.0.0.1:0")?,
+        TcpListener::bind("127.0.0.1:0")?,
+    ];
+    Ok([held[0].local_addr()?.port(), held[1].local_addr()?.port()])
+}
+
+async fn read(endpoint: &Uri) -> Result<()> {
+    let request = frame(&RangeRequest {
+        key: "ready".into(),
+        ..Default::default()
+    });
+    let answer = async {
+        let connection = Connection::open(endpoint).await?;
+        connection
+            .route("/etcdserverpb.KV/Range")?
+            .call(request)
+            .await
+            .map_err(anyhow::Error::from)
+    };
+    tokio::time::timeout(Duration::from_secs(2), answer)
+        .await
+        .context("no answer within 2 s")??;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_free_ports_differ() {
+        let [one, other] = free_ports().expect("two ports");
+        assert!(one != other && one > 0 && other > 0);
+    }
+
+    #[test]
+    fn a_server_that_ends_at_once_is_reported_with_its_log_and_leaves_nothing() {
+        let parent = std::env::temp_dir().join(format!("loadtest-test-{}", std::process::id()));
+        let peer = Peer::etcd(Some(Path::new("/bin/ls")), Path::new("/")).expect("a program");
+        let error = Server::start(&peer, &parent, &Arc::default())
+            .err()
+            .expect("ls is no server");
+        let text = format!("{error:#}");
+        assert!(
+            text.contains("it has ended") && text.contains("--data-dir"),
+            "{text}"
+        );
+        assert_eq!(fs::read_dir(&parent).expect("the folder").count(), 0);
+        fs::remove_dir(&parent).expect("an empty folder");
+    }
+}
