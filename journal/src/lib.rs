@@ -16,7 +16,7 @@ use model::{Effect, Event, Position, Revision};
 
 pub use errors::{AppendError, OpenError, ReadError, RestoreError};
 pub use memory::MemoryJournal;
-pub use sqlite::{SqliteJournal, SqliteOptions};
+pub use sqlite::{Problem, RestoreOptions, SqliteJournal, SqliteOptions, Verification, restore, verify};
 
 /// The writing side of a log. There is one, and one thread owns it.
 pub trait Journal: Send + 'static {

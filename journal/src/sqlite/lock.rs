@@ -1,5 +1,6 @@
 //! One process per data directory.
 
+use std::ffi::OsStr;
 use std::fs::{DirBuilder, File, TryLockError};
 use std::io;
 use std::os::unix::fs::DirBuilderExt as _;
@@ -46,6 +47,11 @@ fn make_directory(path: &Path) -> Result<(), OpenError> {
         .create(path)
         .map_err(|error| OpenError::io(path, error))?;
     sync_directory(parent(path)).map_err(|error| OpenError::io(path, error))
+}
+
+/// Whether a file is the lock, which an otherwise empty data directory may hold.
+pub(super) fn is_lock_file(name: &OsStr) -> bool {
+    name == LOCK_FILE
 }
 
 /// The directory that a path is in.

@@ -4,12 +4,15 @@ mod checkpoint;
 mod connection;
 mod draft;
 mod fault;
+mod lineage;
 mod lock;
 mod reader;
+mod restore;
 mod row;
 mod schema;
 mod snapshot;
 mod upkeep;
+mod verify;
 mod writer;
 
 use std::path::{Path, PathBuf};
@@ -24,6 +27,8 @@ use self::checkpoint::Checkpointer;
 use self::fault::{append_error, has_space, open_error};
 use self::lock::DirectoryLock;
 use self::reader::SqliteReader;
+pub use self::restore::{RestoreOptions, restore};
+pub use self::verify::{Problem, Verification, verify};
 use crate::{AppendError, Journal, OpenError, Reader};
 
 /// What can be chosen about a log on disk, in bytes unless it says otherwise. The defaults are measured.
@@ -63,6 +68,8 @@ pub struct SqliteJournal {
     wake_at: u32,
     /// The length in frames below which starting the log over is not tried again.
     restart_at: u32,
+    /// Whether there may be more free pages than are to be kept.
+    scrubbed: bool,
     /// Why nothing more may be appended.
     unknown: Option<AppendError>,
     options: SqliteOptions,
@@ -95,6 +102,7 @@ impl SqliteJournal {
             frames,
             wake_at: 0,
             restart_at: 0,
+            scrubbed: true,
             unknown: None,
             options,
             data_dir: data_dir.to_owned(),
@@ -134,6 +142,7 @@ impl Journal for SqliteJournal {
             return Ok(());
         }
         writer::write(&self.connection, effects).map_err(|(stage, error)| self.fail(stage, &error))?;
+        self.scrubbed |= effects.iter().any(|effect| matches!(effect, Effect::Scrubbed(_)));
         self.wake_checkpointer();
         Ok(())
     }
@@ -163,7 +172,7 @@ fn settle(connection: &Connection) -> rusqlite::Result<()> {
 /// Has every commit tell how long the write-ahead log is, and prepares the connection for appends.
 fn count_frames(connection: &mut Connection, options: &SqliteOptions) -> rusqlite::Result<Arc<AtomicU32>> {
     connection.set_prepared_statement_cache_capacity(writer::STATEMENTS);
-    // What the log grew beyond its limit is cut off when it is started over.
+    // What the log grew far beyond its limit, a snapshot long, is cut off when it is started over.
     connection.pragma_update_and_check(
         None,
         "journal_size_limit",

@@ -43,10 +43,11 @@ const MIGRATIONS: &[&str] = &[
      CREATE TABLE meta (
         id INTEGER PRIMARY KEY CHECK (id = 1),
         compact_revision INTEGER NOT NULL,
+        newest_revision INTEGER NOT NULL,
         cluster_id INTEGER NOT NULL,
         member_id INTEGER NOT NULL
      ) STRICT;
-     INSERT INTO meta VALUES (1, -1, 0, 0);",
+     INSERT INTO meta VALUES (1, -1, 1, 0, 0);",
 ];
 
 /// Makes the log of a data directory if there is none. The file appears whole or not at all.
@@ -147,7 +148,15 @@ pub(super) fn check_header(path: &Path) -> Result<(), OpenError> {
     if !header.starts_with(b"SQLite format 3\0") {
         return Err(OpenError::foreign(path, "not an SQLite database"));
     }
-    match i32::from_be_bytes([header[68], header[69], header[70], header[71]]) {
+    check_application(
+        i32::from_be_bytes([header[68], header[69], header[70], header[71]]),
+        path,
+    )
+}
+
+/// Refuses a database that another program made.
+pub(super) fn check_application(id: i32, path: &Path) -> Result<(), OpenError> {
+    match id {
         APPLICATION_ID => Ok(()),
         other => Err(OpenError::foreign(
             path,
@@ -168,12 +177,14 @@ fn is_bolt(header: &[u8; 100]) -> bool {
     header[16..20] == 0xED0C_DAED_u32.to_ne_bytes()
 }
 
-/// Compares the tables with what this program makes, and looks at both ends of the log.
+/// Compares the tables with those of the file's schema version, and looks at both ends of the log.
 ///
 /// Cheap: its cost does not grow with the log. `taffrail verify` looks at everything.
 pub(super) fn check_shape(connection: &Connection, path: &Path) -> Result<(), OpenError> {
     let sqlite = |error| open_error(path, error);
-    let expected = expected_tables().map_err(sqlite)?;
+    let expected = user_version(connection)
+        .and_then(expected_tables)
+        .map_err(sqlite)?;
     let found = tables(connection).map_err(sqlite)?;
     if found != expected {
         return Err(OpenError::corrupt(
@@ -199,9 +210,13 @@ pub(super) fn check_shape(connection: &Connection, path: &Path) -> Result<(), Op
         .map_err(sqlite)
 }
 
-fn expected_tables() -> rusqlite::Result<Vec<String>> {
+/// The tables of a schema version.
+fn expected_tables(version: i64) -> rusqlite::Result<Vec<String>> {
     let pattern = Connection::open_in_memory()?;
-    upgrade(&pattern, MIGRATIONS)?;
+    let known = usize::try_from(version)
+        .ok()
+        .and_then(|version| MIGRATIONS.get(..version));
+    upgrade(&pattern, known.unwrap_or_default())?;
     tables(&pattern)
 }
 

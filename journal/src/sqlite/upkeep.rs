@@ -11,11 +11,8 @@ use super::connection::{BUSY_TIMEOUT, PAGE_SIZE};
 use super::fault::Stage;
 use crate::AppendError;
 
-/// Frames that the writer copies itself when it starts the log over: about a millisecond of copying.
+/// Frames that the writer copies itself, at most, when it starts the log over.
 const RESTART_GAP: u32 = 128;
-
-/// So many times its limit the log is started over whatever is left to copy.
-const PATIENCE: u32 = 4;
 
 /// Pages given back in one call.
 const VACUUM_PAGES: u32 = 64;
@@ -51,8 +48,8 @@ impl SqliteJournal {
     pub(super) fn restart_wal(&mut self) -> Result<(), AppendError> {
         let frames = self.frames.load(Ordering::Acquire);
         let left = frames.saturating_sub(self.checkpointer.copied());
-        let overdue = frames >= pages(self.options.wal_limit).saturating_mul(PATIENCE);
-        if frames < self.restart_at || (left > RESTART_GAP && !overdue) {
+        let over = frames.saturating_sub(self.restart_at);
+        if frames < self.restart_at || left > RESTART_GAP + over / 2 {
             return Ok(());
         }
         match self.restart_now() {
@@ -78,7 +75,10 @@ impl SqliteJournal {
 
     /// Gives some free pages back to the file system. Returns whether there are more.
     pub(super) fn give_pages_back(&mut self) -> Result<bool, AppendError> {
-        self.vacuum().map_err(|error| self.fail(Stage::Open, &error))
+        if self.scrubbed {
+            self.scrubbed = self.vacuum().map_err(|error| self.fail(Stage::Open, &error))?;
+        }
+        Ok(self.scrubbed)
     }
 
     fn vacuum(&self) -> rusqlite::Result<bool> {
