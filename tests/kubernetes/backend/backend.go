@@ -1,0 +1,183 @@
+// Package backend starts the server under test, Taffrail or the control etcd, as a
+// process of its own with the flags that both understand.
+package backend
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"taffrail.test/kubernetes/process"
+)
+
+const (
+	startAttempts = 5
+	startLimit    = 30 * time.Second
+)
+
+var errAddressInUse = errors.New("address already in use")
+
+// Server is one server under test. Its data directory outlives its process, so that
+// it can be killed and started again.
+type Server struct {
+	// Endpoint is the URL that clients dial; with TLS by the name localhost, which
+	// is what test certificates are made out to.
+	Endpoint string
+	// Process is the server's present or last process.
+	Process *process.Process
+
+	kind      Kind
+	binary    string
+	directory string
+	options   Options
+	client    *http.Client
+	listen    string
+	peer      string
+}
+
+// Start runs a server with an empty data directory and returns once it is healthy.
+// It is killed when the test ends.
+func Start(t testing.TB, options Options) *Server {
+	t.Helper()
+	server, err := newServer(t.TempDir(), options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(server.cleanUp)
+	for range startAttempts {
+		if err = server.startOnFreePorts(); !errors.Is(err, errAddressInUse) {
+			break
+		}
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return server
+}
+
+func newServer(directory string, options Options) (*Server, error) {
+	kind, err := Selected()
+	if err != nil {
+		return nil, err
+	}
+	binary, err := Binary(kind)
+	if err != nil {
+		return nil, err
+	}
+	transport := &http.Transport{TLSClientConfig: options.ClientTLS, DisableKeepAlives: true}
+	client := &http.Client{Transport: transport, Timeout: 2 * time.Second}
+	return &Server{kind: kind, binary: binary, directory: directory, options: options, client: client}, nil
+}
+
+func (s *Server) cleanUp() {
+	if s.Process != nil {
+		s.Process.Kill()
+	}
+}
+
+// startOnFreePorts finds ports that are free now; another process may still take
+// them before the server does, which is what errAddressInUse tells.
+func (s *Server) startOnFreePorts() error {
+	if err := os.RemoveAll(s.dataDirectory()); err != nil {
+		return err
+	}
+	client, err := FreeAddress()
+	if err != nil {
+		return err
+	}
+	peer, err := FreeAddress()
+	if err != nil {
+		return err
+	}
+	s.listen, s.Endpoint, s.peer = "http://"+client, "http://"+client, "http://"+peer
+	if s.options.CertFile != "" {
+		s.listen, s.Endpoint = "https://"+client, "https://"+strings.Replace(client, loopback, "localhost", 1)
+	}
+	return s.Restart()
+}
+
+// Restart starts the process (again) on the same data directory and the same
+// addresses, and returns once it is healthy.
+func (s *Server) Restart() error {
+	var err error
+	s.Process, err = process.Start("backend", s.directory, nil, s.binary, s.arguments()...)
+	if err != nil {
+		return err
+	}
+	context, cancel := context.WithTimeout(context.Background(), startLimit)
+	defer cancel()
+	for !s.healthy() {
+		select {
+		case <-s.Process.Exited():
+			return s.startFailure("ended instead of starting")
+		case <-context.Done():
+			return s.startFailure(fmt.Sprintf("is not healthy after %s", startLimit))
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+	return nil
+}
+
+func (s *Server) startFailure(what string) error {
+	tail := s.Process.LogTail(40)
+	err := fmt.Errorf("%s %s: %s", s.binary, what, tail)
+	if strings.Contains(strings.ToLower(tail), errAddressInUse.Error()) {
+		return fmt.Errorf("%w: %w", errAddressInUse, err)
+	}
+	return err
+}
+
+func (s *Server) healthy() bool {
+	response, err := s.client.Get(s.Endpoint + "/health")
+	if err != nil {
+		return false
+	}
+	defer response.Body.Close()
+	return response.StatusCode == http.StatusOK
+}
+
+func (s *Server) dataDirectory() string {
+	return filepath.Join(s.directory, "data")
+}
+
+func (s *Server) arguments() []string {
+	arguments := []string{
+		"--name=default",
+		"--data-dir=" + s.dataDirectory(),
+		"--listen-client-urls=" + s.listen,
+		"--advertise-client-urls=" + s.Endpoint,
+	}
+	if interval := s.options.ProgressNotifyInterval; interval != 0 {
+		arguments = append(arguments, "--watch-progress-notify-interval="+interval.String())
+	}
+	if s.options.CertFile != "" {
+		arguments = append(arguments, "--cert-file="+s.options.CertFile, "--key-file="+s.options.KeyFile)
+	}
+	if s.options.TrustedCAFile != "" {
+		arguments = append(arguments, "--trusted-ca-file="+s.options.TrustedCAFile, "--client-cert-auth")
+	}
+	if s.kind == Etcd {
+		arguments = append(arguments, s.etcdArguments()...)
+	}
+	return arguments
+}
+
+// etcdArguments are what only etcd needs: it opens a peer port even when alone.
+func (s *Server) etcdArguments() []string {
+	arguments := []string{
+		"--listen-peer-urls=" + s.peer,
+		"--initial-advertise-peer-urls=" + s.peer,
+		"--initial-cluster=default=" + s.peer,
+		"--log-level=warn",
+	}
+	if s.options.ForgetsOnPowerLoss {
+		arguments = append(arguments, "--unsafe-no-fsync")
+	}
+	return arguments
+}

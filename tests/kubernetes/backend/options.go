@@ -1,0 +1,167 @@
+package backend
+
+import (
+	"crypto/tls"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// Environment variables that choose the server under test. The flag -backend comes
+// before the first; the test binaries of other modules know only the variables.
+const (
+	kindVariable      = "TAFFRAIL_BACKEND"
+	binaryVariable    = "TAFFRAIL_BIN"
+	directoryVariable = "KUBERNETES_BINARIES"
+)
+
+// Kind names a server that can stand behind kube-apiserver.
+type Kind string
+
+const (
+	// Taffrail is the server these tests are for.
+	Taffrail Kind = "taffrail"
+	// Etcd is the control: what fails with it too is a fault of the tests.
+	Etcd Kind = "etcd"
+)
+
+var kindFlag = flag.String("backend", defaultKind(), "server under test: taffrail or etcd (the control)")
+
+func defaultKind() string {
+	if kind := os.Getenv(kindVariable); kind != "" {
+		return kind
+	}
+	return string(Taffrail)
+}
+
+// Options say how a server is started. The zero value is a plain-text server on a
+// free port of 127.0.0.1.
+type Options struct {
+	// ProgressNotifyInterval is the period of progress notifications; 0 leaves the
+	// server's default.
+	ProgressNotifyInterval time.Duration
+	// CertFile, KeyFile and TrustedCAFile make it a TLS server that demands client
+	// certificates; ClientTLS is then how to reach it.
+	CertFile, KeyFile, TrustedCAFile string
+	ClientTLS                        *tls.Config
+	// ForgetsOnPowerLoss lets the control skip fsync, as apiserver's own tests do;
+	// it may be set only where no test looks at durability.
+	ForgetsOnPowerLoss bool
+}
+
+// Selected is the kind of server that -backend or TAFFRAIL_BACKEND asks for.
+func Selected() (Kind, error) {
+	switch kind := Kind(*kindFlag); kind {
+	case Taffrail, Etcd:
+		return kind, nil
+	default:
+		return "", fmt.Errorf("unknown backend %q: want taffrail or etcd", kind)
+	}
+}
+
+// Environment carries this process' choice of server to a test binary of another
+// module, which runs in another directory.
+func Environment() ([]string, error) {
+	kind, err := Selected()
+	if err != nil {
+		return nil, err
+	}
+	binary, err := Binary(kind)
+	if err != nil {
+		return nil, err
+	}
+	variable := binaryVariable
+	if kind == Etcd {
+		variable, binary = directoryVariable, filepath.Dir(binary)
+	}
+	return []string{kindVariable + "=" + string(kind), variable + "=" + binary}, nil
+}
+
+// Binary is the absolute path of the server's executable.
+func Binary(kind Kind) (string, error) {
+	if kind == Etcd {
+		return KubernetesBinary("etcd")
+	}
+	path := os.Getenv(binaryVariable)
+	if path == "" {
+		root, err := ModuleRoot()
+		if err != nil {
+			return "", err
+		}
+		path = filepath.Join(root, "..", "..", "target", "release", "taffrail")
+	}
+	return existing(path, "build it with `cargo build --release`, or name another in "+binaryVariable)
+}
+
+// KubernetesBinary is the absolute path of a command that build.sh makes.
+func KubernetesBinary(name string) (string, error) {
+	directory := os.Getenv(directoryVariable)
+	if directory == "" {
+		cache, err := CacheDirectory()
+		if err != nil {
+			return "", err
+		}
+		directory = cache
+	}
+	return existing(filepath.Join(directory, name), "run tests/kubernetes/build.sh")
+}
+
+func existing(path, remedy string) (string, error) {
+	absolute, err := filepath.Abs(path)
+	if err != nil {
+		return "", err
+	}
+	if _, err := os.Stat(absolute); err != nil {
+		return "", fmt.Errorf("%w: %s", err, remedy)
+	}
+	return absolute, nil
+}
+
+// CacheDirectory is where build.sh puts what it builds: <repository>/.cache/kubernetes/<version>.
+func CacheDirectory() (string, error) {
+	root, err := ModuleRoot()
+	if err != nil {
+		return "", err
+	}
+	version, err := KubernetesVersion(root)
+	if err != nil {
+		return "", err
+	}
+	return filepath.Abs(filepath.Join(root, "..", "..", ".cache", "kubernetes", version))
+}
+
+// ModuleRoot is the directory of this module's go.mod, at or above the working
+// directory, which for a test is the directory of its package.
+func ModuleRoot() (string, error) {
+	directory, err := os.Getwd()
+	if err != nil {
+		return "", err
+	}
+	for {
+		if _, err := os.Stat(filepath.Join(directory, "go.mod")); err == nil {
+			return directory, nil
+		}
+		parent := filepath.Dir(directory)
+		if parent == directory {
+			return "", fmt.Errorf("no go.mod above the working directory")
+		}
+		directory = parent
+	}
+}
+
+// KubernetesVersion is the version of k8s.io/kubernetes that the module at root requires.
+func KubernetesVersion(root string) (string, error) {
+	content, err := os.ReadFile(filepath.Join(root, "go.mod"))
+	if err != nil {
+		return "", err
+	}
+	for line := range strings.Lines(string(content)) {
+		if _, version, found := strings.Cut(line, "k8s.io/kubernetes v"); found {
+			return "v" + strings.TrimSpace(version), nil
+		}
+	}
+	return "", fmt.Errorf("%s/go.mod does not require k8s.io/kubernetes", root)
+}
