@@ -1,0 +1,194 @@
+//! The KV service.
+
+use std::sync::Arc;
+
+use actors::{Committed, RangeChunk, RangeChunks};
+use model::{Command, RangeReply, Refusal, Reply, Revision, SortOrder, SortTarget};
+use proto::etcdserverpb as pb;
+use proto::etcdserverpb::kv_server::Kv;
+use tonic::{Request, Response, Status};
+
+use super::streams::{Answers, Session, Shutdown, on_shutdown};
+use super::{Context, convert, request_size, status};
+
+/// Reads and writes of keys.
+pub(super) struct KvService {
+    context: Arc<Context>,
+}
+
+impl KvService {
+    pub(super) fn new(context: Arc<Context>) -> Self {
+        Self { context }
+    }
+
+    async fn submit(&self, command: Command) -> Result<Committed, Status> {
+        self.context.store().submit(command).await.map_err(status::status)
+    }
+
+    /// Refuses a write above `--max-request-bytes`; reads are bounded by the message limit alone.
+    fn check_size(&self, request: &impl prost::Message) -> Result<(), Status> {
+        request_size::check(request, self.context.limits().max_request_bytes).map_err(status::refused)
+    }
+
+    fn txn_command(&self, request: pb::TxnRequest) -> Result<Command, Status> {
+        let size = request_size::internal_size(&request);
+        let txn = convert::txn(request).map_err(status::refused)?;
+        if size > self.context.limits().max_request_bytes && !txn.is_read_only() {
+            return Err(status::refused(Refusal::RequestTooLarge));
+        }
+        Ok(Command::Txn(txn))
+    }
+}
+
+/// The store answered a command with the reply to another one.
+pub(super) fn mismatched(reply: &Reply) -> Status {
+    Status::internal(format!("the store answered with {reply:?}"))
+}
+
+#[tonic::async_trait]
+impl Kv for KvService {
+    async fn range(&self, request: Request<pb::RangeRequest>) -> Result<Response<pb::RangeResponse>, Status> {
+        let query = convert::range_query(request.into_inner()).map_err(status::refused)?;
+        let reply = self.context.store().range(query).await.map_err(status::status)?;
+        Ok(Response::new(convert::range_response(
+            self.context.header(reply.revision),
+            reply,
+        )))
+    }
+
+    type RangeStreamStream = Answers<pb::RangeStreamResponse>;
+
+    async fn range_stream(
+        &self,
+        request: Request<pb::RangeRequest>,
+    ) -> Result<Response<Self::RangeStreamStream>, Status> {
+        let mut query = convert::range_query(request.into_inner()).map_err(status::refused)?;
+        if query.sort_order != SortOrder::None && query.has_sort() {
+            return Err(Status::unimplemented(
+                "RangeStream does not support custom sort orders",
+            ));
+        }
+        if query.has_revision_filter() {
+            return Err(Status::unimplemented(
+                "RangeStream does not support revision filters",
+            ));
+        }
+        // A target without an order lets etcd sort each chunk for itself; key order is what can be resumed.
+        (query.sort_order, query.sort_target) = (SortOrder::None, SortTarget::Key);
+        let chunks = self
+            .context
+            .store()
+            .range_stream(query, self.context.limits().max_request_bytes);
+        Ok(Response::new(
+            RangeSession::new(Arc::clone(&self.context), chunks).answers(),
+        ))
+    }
+
+    async fn put(&self, request: Request<pb::PutRequest>) -> Result<Response<pb::PutResponse>, Status> {
+        let request = request.into_inner();
+        self.check_size(&request)?;
+        let committed = self.submit(Command::Put(convert::put(request))).await?;
+        match committed.reply {
+            Reply::Put(reply) => Ok(Response::new(convert::put_response(
+                self.context.header(committed.revision),
+                reply,
+            ))),
+            other => Err(mismatched(&other)),
+        }
+    }
+
+    async fn delete_range(
+        &self,
+        request: Request<pb::DeleteRangeRequest>,
+    ) -> Result<Response<pb::DeleteRangeResponse>, Status> {
+        let request = request.into_inner();
+        self.check_size(&request)?;
+        let committed = self
+            .submit(Command::DeleteRange(convert::delete_range(request)))
+            .await?;
+        let header = self.context.header(committed.revision);
+        match committed.reply {
+            Reply::DeleteRange(reply) => Ok(Response::new(convert::delete_range_response(header, reply))),
+            other => Err(mismatched(&other)),
+        }
+    }
+
+    async fn txn(&self, request: Request<pb::TxnRequest>) -> Result<Response<pb::TxnResponse>, Status> {
+        let committed = self.submit(self.txn_command(request.into_inner())?).await?;
+        match committed.reply {
+            Reply::Txn(reply) => Ok(Response::new(convert::txn_response(
+                self.context.header(committed.revision),
+                reply,
+            ))),
+            other => Err(mismatched(&other)),
+        }
+    }
+
+    async fn compact(
+        &self,
+        request: Request<pb::CompactionRequest>,
+    ) -> Result<Response<pb::CompactionResponse>, Status> {
+        let request = request.into_inner();
+        self.submit(Command::Compact(Revision(request.revision))).await?;
+        if request.physical {
+            self.context
+                .store()
+                .compact_physically()
+                .await
+                .map_err(status::status)?;
+        }
+        Ok(Response::new(pb::CompactionResponse {
+            header: self.context.header_now(),
+        }))
+    }
+}
+
+/// One streamed range.
+struct RangeSession {
+    context: Arc<Context>,
+    chunks: RangeChunks,
+    shutdown: Shutdown,
+}
+
+impl RangeSession {
+    fn new(context: Arc<Context>, chunks: RangeChunks) -> Self {
+        let shutdown = on_shutdown(context.shutdown());
+        Self {
+            context,
+            chunks,
+            shutdown,
+        }
+    }
+
+    /// Only the last message has a header, and it has the last pairs too: kube-apiserver stops reading when
+    /// its limit is full, and takes the revision from what it has read.
+    fn response(&self, chunk: RangeChunk) -> pb::RangeStreamResponse {
+        let (header, rest) = match chunk.last {
+            Some(last) => (self.context.header(last.revision), last),
+            None => (None, RangeReply::default()),
+        };
+        let range = convert::range_response(
+            header,
+            RangeReply {
+                kvs: chunk.kvs,
+                ..rest
+            },
+        );
+        pb::RangeStreamResponse {
+            range_response: Some(range),
+        }
+    }
+}
+
+impl Session for RangeSession {
+    type Answer = pb::RangeStreamResponse;
+
+    async fn next(&mut self) -> Option<Result<Self::Answer, Status>> {
+        let chunk = tokio::select! {
+            biased;
+            () = &mut self.shutdown => return Some(Err(status::stopped())),
+            chunk = self.chunks.next() => chunk?,
+        };
+        Some(chunk.map(|chunk| self.response(chunk)).map_err(status::status))
+    }
+}

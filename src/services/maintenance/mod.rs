@@ -1,0 +1,169 @@
+//! The Maintenance service.
+
+mod alarm;
+mod downgrade;
+mod snapshot;
+
+use std::sync::Arc;
+
+use model::{Command, Reply, Revision};
+use proto::etcdserverpb as pb;
+use proto::etcdserverpb::maintenance_server::Maintenance;
+use tonic::{Request, Response, Status};
+
+use self::alarm::Asked;
+pub(super) use self::snapshot::clear_leftovers;
+use super::context::RAFT_TERM;
+use super::kv::mismatched;
+use super::streams::{Answers, Session};
+use super::{CLUSTER_VERSION, Context, ETCD_VERSION, STORAGE_VERSION, status};
+
+/// Care of this server.
+pub(super) struct MaintenanceService {
+    context: Arc<Context>,
+}
+
+impl MaintenanceService {
+    pub(super) fn new(context: Arc<Context>) -> Self {
+        Self { context }
+    }
+
+    /// Carries an alarm action out, and tells whether it changed anything.
+    async fn change_alarm(&self, command: Command) -> Result<bool, Status> {
+        let committed = self
+            .context
+            .store()
+            .submit(command)
+            .await
+            .map_err(status::status)?;
+        match committed.reply {
+            Reply::Alarm(changed) => Ok(changed),
+            other => Err(mismatched(&other)),
+        }
+    }
+
+    async fn hash_at(&self, revision: Revision) -> Result<model::HashKv, Status> {
+        self.context
+            .store()
+            .hash_kv(revision)
+            .await
+            .map_err(status::status)
+    }
+
+    /// What is wrong with this member, for `Status`.
+    fn errors(&self) -> Vec<String> {
+        let alarms = self.context.store().alarms();
+        alarms
+            .into_iter()
+            .map(|alarm| alarm::described(self.context.member_id(), alarm))
+            .collect()
+    }
+}
+
+#[tonic::async_trait]
+impl Maintenance for MaintenanceService {
+    async fn alarm(&self, request: Request<pb::AlarmRequest>) -> Result<Response<pb::AlarmResponse>, Status> {
+        let request = request.into_inner();
+        let asked = Asked::from_wire(&request, self.context.member_id())?;
+        let alarms = match asked {
+            Asked::List(kind) => {
+                alarm::listed(self.context.member_id(), kind, &self.context.store().alarms())
+            }
+            Asked::Nothing => Vec::new(),
+            Asked::Change(action) => {
+                let changed = self.change_alarm(Command::Alarm(action)).await?;
+                alarm::affected(request.member_id, action, changed)
+            }
+        };
+        Ok(Response::new(pb::AlarmResponse {
+            header: self.context.header_now(),
+            alarms,
+        }))
+    }
+
+    async fn status(&self, _: Request<pb::StatusRequest>) -> Result<Response<pb::StatusResponse>, Status> {
+        let store = self.context.store();
+        let (revision, size) = (store.revision(), store.size().map_err(status::status)?);
+        let index = u64::try_from(revision.0).unwrap_or_default();
+        Ok(Response::new(pb::StatusResponse {
+            header: self.context.header(revision),
+            version: ETCD_VERSION.into(),
+            db_size: signed(size.allocated),
+            leader: self.context.member_id(),
+            raft_index: index,
+            raft_term: RAFT_TERM,
+            raft_applied_index: index,
+            errors: self.errors(),
+            db_size_in_use: signed(size.in_use),
+            is_learner: false,
+            storage_version: STORAGE_VERSION.into(),
+            db_size_quota: self.context.limits().quota_bytes.map_or(-1, signed),
+            downgrade_info: Some(pb::DowngradeInfo::default()),
+        }))
+    }
+
+    async fn defragment(
+        &self,
+        _: Request<pb::DefragmentRequest>,
+    ) -> Result<Response<pb::DefragmentResponse>, Status> {
+        self.context.store().defragment().await.map_err(status::status)?;
+        Ok(Response::new(pb::DefragmentResponse { header: None }))
+    }
+
+    /// etcd hashes its whole database file here, which no other server can have; this is the hash of the keys.
+    async fn hash(&self, _: Request<pb::HashRequest>) -> Result<Response<pb::HashResponse>, Status> {
+        let hashed = self.hash_at(Revision(0)).await?;
+        Ok(Response::new(pb::HashResponse {
+            header: self.context.header(hashed.revision),
+            hash: hashed.hash,
+        }))
+    }
+
+    async fn hash_kv(
+        &self,
+        request: Request<pb::HashKvRequest>,
+    ) -> Result<Response<pb::HashKvResponse>, Status> {
+        let hashed = self.hash_at(Revision(request.into_inner().revision)).await?;
+        Ok(Response::new(pb::HashKvResponse {
+            header: self.context.header(hashed.revision),
+            hash: hashed.hash,
+            compact_revision: hashed.compact_revision.0,
+            hash_revision: hashed.hash_revision.0,
+        }))
+    }
+
+    type SnapshotStream = Answers<pb::SnapshotResponse>;
+
+    async fn snapshot(
+        &self,
+        _: Request<pb::SnapshotRequest>,
+    ) -> Result<Response<Self::SnapshotStream>, Status> {
+        Ok(Response::new(snapshot::take(&self.context).await?.answers()))
+    }
+
+    async fn move_leader(
+        &self,
+        request: Request<pb::MoveLeaderRequest>,
+    ) -> Result<Response<pb::MoveLeaderResponse>, Status> {
+        if request.into_inner().target_id != self.context.member_id() {
+            return Err(Status::failed_precondition("etcdserver: bad leader transferee"));
+        }
+        Ok(Response::new(pb::MoveLeaderResponse { header: None }))
+    }
+
+    async fn downgrade(
+        &self,
+        request: Request<pb::DowngradeRequest>,
+    ) -> Result<Response<pb::DowngradeResponse>, Status> {
+        downgrade::check(&request.into_inner(), CLUSTER_VERSION)?;
+        let version = downgrade::without_patch(CLUSTER_VERSION).into();
+        Ok(Response::new(pb::DowngradeResponse {
+            header: self.context.header_now(),
+            version,
+        }))
+    }
+}
+
+fn signed(bytes: u64) -> i64 {
+    i64::try_from(bytes).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,162 @@
+//! Errors as clients see them: etcd's codes and texts, in one place.
+//!
+//! Clients match on the text (`rpctypes` turns it back into typed errors), so each is etcd's, byte for byte.
+
+use actors::RequestError;
+use model::Refusal;
+use tonic::{Code, Status};
+
+/// The status of a request that did not get its answer.
+pub(super) fn status(error: RequestError) -> Status {
+    Status::new(code(&error), error.to_string())
+}
+
+/// The status of a refusal.
+pub(super) fn refused(refusal: Refusal) -> Status {
+    status(RequestError::Refused(refusal))
+}
+
+fn code(error: &RequestError) -> Code {
+    match error {
+        RequestError::Refused(refusal) => code_of_refusal(refusal),
+        // etcd declares this code for the text but sends Unknown; what a client may retry should say so.
+        RequestError::Overloaded => Code::ResourceExhausted,
+        RequestError::Stopped => Code::Unavailable,
+        RequestError::NotStored(_) | RequestError::Unreadable(_) => Code::Unknown,
+    }
+}
+
+fn code_of_refusal(refusal: &Refusal) -> Code {
+    match refusal {
+        Refusal::EmptyKey
+        | Refusal::KeyNotFound
+        | Refusal::ValueProvided
+        | Refusal::LeaseProvided
+        | Refusal::TooManyOperations
+        | Refusal::DuplicateKey
+        | Refusal::InvalidSortOption
+        | Refusal::RequestTooLarge => Code::InvalidArgument,
+        Refusal::Compacted | Refusal::FutureRevision | Refusal::LeaseTtlTooLarge => Code::OutOfRange,
+        Refusal::NoSpace => Code::ResourceExhausted,
+        Refusal::Corrupt => Code::DataLoss,
+        Refusal::LeaseNotFound => Code::NotFound,
+        Refusal::LeaseExists => Code::FailedPrecondition,
+        Refusal::ValueUnavailable => Code::Unknown,
+    }
+}
+
+/// The status of a request to the Lock or Election service: etcd serves them through a client of its own,
+/// whose errors lose their code on the way.
+pub(super) fn through_client(error: RequestError) -> Status {
+    match error {
+        RequestError::Stopped => stopped(),
+        error => Status::unknown(error.to_string()),
+    }
+}
+
+/// The server is going down.
+pub(super) fn stopped() -> Status {
+    status(RequestError::Stopped)
+}
+
+/// A client ended its watch stream.
+pub(super) fn watch_canceled() -> Status {
+    Status::cancelled("etcdserver: watch canceled")
+}
+
+/// `client-api-version` in a request's metadata is not UTF-8.
+pub(super) fn invalid_client_api_version() -> Status {
+    Status::invalid_argument("etcdserver: invalid client api version")
+}
+
+/// What tonic says of a message above the limit, in grpc-go's words; any other status as it is.
+pub(super) fn of_received(status: Status) -> Status {
+    match too_large(status.message()).filter(|_| status.code() == Code::OutOfRange) {
+        Some((size, limit)) => {
+            let text = format!("grpc: received message larger than max ({size} vs. {limit})");
+            Status::resource_exhausted(text)
+        }
+        None => status,
+    }
+}
+
+/// The size and the limit in tonic's text, if that is what it is about.
+fn too_large(message: &str) -> Option<(usize, usize)> {
+    let numbers = message.strip_prefix("Error, decoded message length too large: found ")?;
+    let (size, rest) = numbers.split_once(" bytes, the limit is: ")?;
+    Some((size.parse().ok()?, rest.strip_suffix(" bytes")?.parse().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refusals_carry_etcds_code_and_text() {
+        let cases = [
+            (
+                Refusal::EmptyKey,
+                Code::InvalidArgument,
+                "etcdserver: key is not provided",
+            ),
+            (
+                Refusal::Compacted,
+                Code::OutOfRange,
+                "etcdserver: mvcc: required revision has been compacted",
+            ),
+            (
+                Refusal::NoSpace,
+                Code::ResourceExhausted,
+                "etcdserver: mvcc: database space exceeded",
+            ),
+            (
+                Refusal::LeaseNotFound,
+                Code::NotFound,
+                "etcdserver: requested lease not found",
+            ),
+            (
+                Refusal::LeaseExists,
+                Code::FailedPrecondition,
+                "etcdserver: lease already exists",
+            ),
+            (Refusal::Corrupt, Code::DataLoss, "etcdserver: corrupt cluster"),
+        ];
+        for (refusal, code, text) in cases {
+            let status = refused(refusal);
+            assert_eq!((status.code(), status.message()), (code, text));
+        }
+    }
+
+    #[test]
+    fn a_full_pipeline_and_a_stopped_server_differ() {
+        assert_eq!(status(RequestError::Overloaded).code(), Code::ResourceExhausted);
+        assert_eq!(stopped().code(), Code::Unavailable);
+        assert_eq!(stopped().message(), "etcdserver: server stopped");
+    }
+
+    #[test]
+    fn lock_and_election_lose_the_code_but_not_the_text() {
+        let status = through_client(Refusal::LeaseNotFound.into());
+        assert_eq!(
+            (status.code(), status.message()),
+            (Code::Unknown, "etcdserver: requested lease not found")
+        );
+    }
+
+    #[test]
+    fn a_message_above_the_limit_is_named_as_grpc_go_does() {
+        let text =
+            "Error, decoded message length too large: found 3000000 bytes, the limit is: 2097152 bytes";
+        let status = of_received(Status::out_of_range(text));
+        assert_eq!(status.code(), Code::ResourceExhausted);
+        assert_eq!(
+            status.message(),
+            "grpc: received message larger than max (3000000 vs. 2097152)"
+        );
+        let other = of_received(Status::out_of_range("something else"));
+        assert_eq!(
+            (other.code(), other.message()),
+            (Code::OutOfRange, "something else")
+        );
+    }
+}

@@ -1,0 +1,35 @@
+//! What the streaming services share.
+
+use std::pin::Pin;
+
+use futures_util::stream::{self, Stream};
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
+use tonic::Status;
+
+/// The answers of a streaming call.
+pub(super) type Answers<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
+
+/// The end of the server, waited for once per stream: registering again for each answer would be felt.
+pub(super) type Shutdown = Pin<Box<WaitForCancellationFutureOwned>>;
+
+/// Waits for the end of the server.
+pub(super) fn on_shutdown(token: &CancellationToken) -> Shutdown {
+    Box::pin(token.clone().cancelled_owned())
+}
+
+/// One streaming call: it lives as long as somebody reads its answers, and is dropped when the client goes away.
+pub(super) trait Session: Send + Sized + 'static {
+    /// What is answered.
+    type Answer: Send + 'static;
+
+    /// The next answer; an error or `None` ends the call.
+    fn next(&mut self) -> impl Future<Output = Option<Result<Self::Answer, Status>>> + Send;
+
+    /// The answers as tonic takes them.
+    fn answers(self) -> Answers<Self::Answer> {
+        Box::pin(stream::unfold(self, |mut session| async move {
+            let answer = session.next().await?;
+            Some((answer, session))
+        }))
+    }
+}
