@@ -7,7 +7,7 @@ import (
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 )
 
-func TestRevision(t *testing.T) { runScripts(t, revisionScripts) }
+func TestRevision(t *testing.T) { runSection(t, revisionScripts) }
 
 var revisionScripts = []Script{
 	{Name: "A0.1_fresh_store", Run: func(_ context.Context, s *Session) {

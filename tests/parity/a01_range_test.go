@@ -9,7 +9,7 @@ import (
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 )
 
-func TestRange(t *testing.T) { runScripts(t, rangeScripts) }
+func TestRange(t *testing.T) { runSection(t, rangeScripts) }
 
 // everything is the range request for the whole store.
 func everything() *pb.RangeRequest { return &pb.RangeRequest{Key: []byte{0}, RangeEnd: []byte{0}} }

@@ -12,7 +12,7 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-func TestRangeStream(t *testing.T) { runScripts(t, streamScripts) }
+func TestRangeStream(t *testing.T) { runSection(t, streamScripts) }
 
 var streamScripts = []Script{
 	{Name: "A2.1_chunks_merge_to_the_range", Run: func(ctx context.Context, s *Session) {

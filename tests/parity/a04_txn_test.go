@@ -8,7 +8,7 @@ import (
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 )
 
-func TestTxn(t *testing.T) { runScripts(t, txnScripts) }
+func TestTxn(t *testing.T) { runSection(t, txnScripts) }
 
 var yes, no = ops(get("yes")), ops(get("no"))
 
@@ -210,6 +210,7 @@ func operationsLimit(_ context.Context, s *Session) {
 	s.Txn(many, nil, nil)
 	s.Txn(nil, puts("a", 129), nil)
 	s.Txn(nil, nil, puts("a", 129))
+	s.Do(puts("a", 10_000)...)
 	s.Note("nested")
 	s.Do(nested(nil, puts("a", 127), nil))
 	s.Do(nested(nil, puts("a", 128), nil))

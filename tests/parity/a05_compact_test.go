@@ -11,7 +11,7 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-func TestCompact(t *testing.T) { runScripts(t, compactScripts) }
+func TestCompact(t *testing.T) { runSection(t, compactScripts) }
 
 var compactScripts = []Script{
 	{Name: "A5.1_which_revisions", Run: func(_ context.Context, s *Session) {

@@ -13,7 +13,7 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-func TestWatchOrder(t *testing.T) { runScripts(t, watchOrderScripts) }
+func TestWatchOrder(t *testing.T) { runSection(t, watchOrderScripts) }
 
 // progressFlags make the periodic notifications of A6.14 come soon.
 var progressFlags = Options{Flags: []string{"--watch-progress-notify-interval", "200ms"}}
@@ -126,7 +126,8 @@ func writeHistory(ctx context.Context, s *Session, count int) {
 	}
 }
 
-// Flat records events, not responses, up to the last event of a key: how catching up is
+// Flat records events, not responses, up to the last event of a key or the end of the
+// watch: how catching up is
 // cut into responses depends on time. What must hold for the cut is checked.
 func (w *WatchStream) Flat(ctx context.Context, what, lastKey string) {
 	answer, err := w.session.KV.Range(Quiet(ctx), &pb.RangeRequest{Key: []byte(lastKey)})
@@ -134,8 +135,8 @@ func (w *WatchStream) Flat(ctx context.Context, what, lastKey string) {
 		w.session.Fail("no %s: %v", lastKey, err)
 	}
 	last := answer.Kvs[0].ModRevision
-	got, _ := w.Collect(what, func(r *pb.WatchResponse) bool {
-		return len(r.Events) > 0 && r.Events[len(r.Events)-1].Kv.ModRevision >= last
+	got, end := w.Collect(what, func(r *pb.WatchResponse) bool {
+		return r.Canceled || len(r.Events) > 0 && r.Events[len(r.Events)-1].Kv.ModRevision >= last
 	})
 	previous := int64(0)
 	for _, response := range got {
@@ -143,6 +144,9 @@ func (w *WatchStream) Flat(ctx context.Context, what, lastKey string) {
 		for _, event := range response.Events {
 			w.session.recorder.line("%s", w.session.recorder.render(proto.Message(event)))
 		}
+	}
+	if end.Canceled {
+		w.session.recorder.answer(end, nil)
 	}
 }
 

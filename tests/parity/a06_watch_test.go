@@ -9,7 +9,7 @@ import (
 	"google.golang.org/grpc/metadata"
 )
 
-func TestWatch(t *testing.T) { runScripts(t, watchScripts) }
+func TestWatch(t *testing.T) { runSection(t, watchScripts) }
 
 var watchScripts = []Script{
 	{Name: "A6.1_created_before_events", Run: func(_ context.Context, s *Session) {
@@ -71,7 +71,7 @@ var watchScripts = []Script{
 		for range 4 {
 			s.Put("a", "v")
 		}
-		w.Await("all events", func(r *pb.WatchResponse) bool { return r.WatchId == 1 && r.Events[0].Kv.ModRevision == 5 })
+		w.Events(6)
 		w.Nothing("sentinel")
 	}},
 	{Name: "A6.5_compacted", Run: func(_ context.Context, s *Session) {

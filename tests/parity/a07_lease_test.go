@@ -9,10 +9,7 @@ import (
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 )
 
-func TestLease(t *testing.T) {
-	runScripts(t, leaseScripts)
-	runDivergences(t, leaseDivergences)
-}
+func TestLease(t *testing.T) { runSection(t, leaseScripts, leaseDivergences...) }
 
 var leaseScripts = []Script{
 	{Name: "A7.1_grant", Run: func(ctx context.Context, s *Session) {

@@ -13,10 +13,7 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-func TestMaintenance(t *testing.T) {
-	runScripts(t, maintenanceScripts)
-	runDivergences(t, maintenanceDivergences)
-}
+func TestMaintenance(t *testing.T) { runSection(t, maintenanceScripts, maintenanceDivergences...) }
 
 func alarm(ctx context.Context, s *Session, action pb.AlarmRequest_AlarmAction, kind pb.AlarmType) {
 	_, _ = s.Maintenance.Alarm(ctx, &pb.AlarmRequest{Action: action, Alarm: kind})

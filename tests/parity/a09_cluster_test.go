@@ -7,7 +7,7 @@ import (
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 )
 
-func TestCluster(t *testing.T) { runScripts(t, clusterScripts) }
+func TestCluster(t *testing.T) { runSection(t, clusterScripts) }
 
 var clusterScripts = []Script{
 	{Name: "A9.1_member_list", Run: func(ctx context.Context, s *Session) {

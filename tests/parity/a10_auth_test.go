@@ -9,10 +9,7 @@ import (
 	"google.golang.org/grpc/metadata"
 )
 
-func TestAuth(t *testing.T) {
-	runScripts(t, authScripts)
-	runDivergences(t, authDivergences)
-}
+func TestAuth(t *testing.T) { runSection(t, authScripts, authDivergences...) }
 
 var authScripts = []Script{
 	{Name: "A10.1_auth_is_off", Run: func(ctx context.Context, s *Session) {

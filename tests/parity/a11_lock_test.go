@@ -10,7 +10,7 @@ import (
 	lockpb "go.etcd.io/etcd/server/v3/etcdserver/api/v3lock/v3lockpb"
 )
 
-func TestLockElection(t *testing.T) { runScripts(t, lockScripts) }
+func TestLockElection(t *testing.T) { runSection(t, lockScripts) }
 
 func lockRequest(lease int64) *lockpb.LockRequest {
 	return &lockpb.LockRequest{Name: []byte("mutex"), Lease: lease}

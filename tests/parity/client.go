@@ -7,15 +7,14 @@ import (
 	"go.uber.org/zap"
 )
 
-// Client is a clientv3 client whose calls are recorded in this session, except those
-// made under Quiet.
+// Client is a clientv3 client. Its calls are not recorded: it makes some by itself, at
+// times of its own.
 func (s *Session) Client(ctx context.Context) *clientv3.Client {
 	client, err := clientv3.New(clientv3.Config{
-		Endpoints:   []string{s.Server.URL()},
-		TLS:         s.Server.TLS(),
-		Context:     ctx,
-		DialOptions: s.DialOptions(s.Server.TLS()),
-		Logger:      zap.NewNop(),
+		Endpoints: []string{s.Server.URL()},
+		TLS:       s.Server.TLS(),
+		Context:   ctx,
+		Logger:    zap.NewNop(),
 	})
 	if err != nil {
 		s.Fail("clientv3: %v", err)

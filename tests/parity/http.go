@@ -16,9 +16,26 @@ var shownHeaders = []string{"Content-Type", "Allow", "Access-Control-Allow-Origi
 	"Access-Control-Allow-Headers", "X-Content-Type-Options"}
 
 // HTTP makes a request on the client port and records status, headers and body.
-func (s *Session) HTTP(method, path, body string) {
+func (s *Session) HTTP(method, path, body string) { s.HTTPAt(s.Server.URL(), method, path, body) }
+
+// HTTPAt is HTTP on another listener.
+func (s *Session) HTTPAt(base, method, path, body string) {
 	s.recorder.line("> %s %s %s", method, path, body)
-	response, err := s.roundTrip(method, path, body)
+	s.recordHTTP(s.roundTrip(method, base+path, body))
+}
+
+// HTTPHost makes a GET request under another host name.
+func (s *Session) HTTPHost(host, path string) {
+	s.recorder.line("> GET %s of %s", path, host)
+	request, err := s.newRequest("GET", s.Server.URL()+path, "")
+	if err != nil {
+		s.Fail("request: %v", err)
+	}
+	request.Host = host
+	s.recordHTTP(s.do(request))
+}
+
+func (s *Session) recordHTTP(response *http.Response, err error) {
 	if err != nil {
 		s.recorder.line("! %s", s.Names.Text(err.Error()))
 		return
@@ -35,7 +52,7 @@ func (s *Session) HTTP(method, path, body string) {
 // HTTPLines is HTTP for a stream: it records the first lines and hangs up.
 func (s *Session) HTTPLines(path, body string, lines int) {
 	s.recorder.line("> POST %s %s", path, body)
-	response, err := s.roundTrip("POST", path, body)
+	response, err := s.roundTrip("POST", s.Server.URL()+path, body)
 	if err != nil {
 		s.recorder.line("! %s", s.Names.Text(err.Error()))
 		return
@@ -52,9 +69,23 @@ func (s *Session) HTTPLines(path, body string, lines int) {
 	}
 }
 
+// HTTPRefusal records only the status and the gRPC code of a refusal: its text comes
+// from the parser of the language.
+func (s *Session) HTTPRefusal(method, path, body string) {
+	s.recorder.line("> %s %s %s", method, path, body)
+	response, err := s.roundTrip(method, s.Server.URL()+path, body)
+	if err != nil {
+		s.Fail("%s %s: %v", method, path, err)
+	}
+	defer response.Body.Close()
+	var refusal struct{ Code int }
+	_ = json.NewDecoder(response.Body).Decode(&refusal)
+	s.recorder.line("< %d code %d", response.StatusCode, refusal.Code)
+}
+
 // Fetch makes a GET request without recording it.
 func (s *Session) Fetch(path string) (int, string) {
-	response, err := s.roundTrip("GET", path, "")
+	response, err := s.roundTrip("GET", s.Server.URL()+path, "")
 	if err != nil {
 		s.Fail("GET %s: %v", path, err)
 	}
@@ -66,12 +97,23 @@ func (s *Session) Fetch(path string) (int, string) {
 	return response.StatusCode, string(raw)
 }
 
-func (s *Session) roundTrip(method, path, body string) (*http.Response, error) {
-	request, err := http.NewRequestWithContext(s.ctx, method, s.Server.URL()+path, strings.NewReader(body))
+func (s *Session) roundTrip(method, url, body string) (*http.Response, error) {
+	request, err := s.newRequest(method, url, body)
 	if err != nil {
 		return nil, err
 	}
-	request.Header.Set("Origin", "http://example.com")
+	return s.do(request)
+}
+
+func (s *Session) newRequest(method, url, body string) (*http.Request, error) {
+	request, err := http.NewRequestWithContext(s.ctx, method, url, strings.NewReader(body))
+	if err == nil {
+		request.Header.Set("Origin", "http://example.com:8080")
+	}
+	return request, err
+}
+
+func (s *Session) do(request *http.Request) (*http.Response, error) {
 	transport := &http.Transport{TLSClientConfig: s.Server.TLS(), DisableKeepAlives: true}
 	return (&http.Client{Transport: transport, Timeout: callTimeout}).Do(request)
 }
@@ -90,12 +132,26 @@ func renderBody(n *Names, raw []byte) string {
 	var value any
 	decoder := json.NewDecoder(strings.NewReader(string(raw)))
 	decoder.UseNumber()
-	if err := decoder.Decode(&value); err != nil || decoder.More() {
-		return "  " + strconv.Quote(n.Text(string(raw)))
+	err := decoder.Decode(&value)
+	if _, isNumber := value.(json.Number); err != nil || isNumber || decoder.More() {
+		return renderText(n, string(raw))
 	}
 	var text strings.Builder
 	renderJSON(&text, n, "", value, "  ")
 	return strings.TrimSuffix(text.String(), "\n")
+}
+
+// renderText shows a text line by line; the lines of health checks ("[+]name ok"), whose
+// order is chance, are sorted.
+func renderText(n *Names, body string) string {
+	lines := strings.SplitAfter(n.Text(body), "\n")
+	sort.SliceStable(lines, func(i, j int) bool {
+		return strings.HasPrefix(lines[i], "[") && strings.HasPrefix(lines[j], "[") && lines[i] < lines[j]
+	})
+	for i, line := range lines {
+		lines[i] = "  " + strconv.Quote(line)
+	}
+	return strings.Join(lines, "\n")
 }
 
 // normalisedJSON lists the JSON fields that are not compared literally; the same
@@ -114,6 +170,7 @@ var normalisedJSON = map[string]func(*Names, string) string{
 	"dbSizeInUse":      setText,
 	"remaining_bytes":  setText,
 	"hash":             internedText("hash"),
+	"took":             setText,
 	"version":          func(_ *Names, text string) string { return withoutPatch(text) },
 	"etcdserver":       func(_ *Names, text string) string { return withoutPatch(text) },
 }

@@ -39,6 +39,7 @@ func (n *Names) Intern(kind string, id uint64) string {
 		n.texts = append(n.texts,
 			replacement{strconv.FormatUint(id, 10), name},
 			replacement{strconv.FormatInt(int64(id), 10), name},
+			replacement{fmt.Sprintf("%016x", id), name},
 			replacement{strconv.FormatUint(id, 16), name})
 	}
 	return name

@@ -11,6 +11,7 @@ import (
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 )
@@ -65,6 +66,11 @@ func (r *recorder) failure(err error) {
 		return
 	}
 	state, _ := status.FromError(err)
+	if state.Code() == codes.DeadlineExceeded || state.Code() == codes.Canceled {
+		// Client and server give up at the same moment: whose text it is is chance.
+		r.line("! %s", state.Code())
+		return
+	}
 	r.line("! %s %q", state.Code(), r.names.Text(state.Message()))
 	for _, detail := range state.Details() {
 		r.line("  detail %v", detail)

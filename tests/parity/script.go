@@ -5,7 +5,6 @@ package parity
 import (
 	"context"
 	"errors"
-	"fmt"
 	"testing"
 	"time"
 )
@@ -34,12 +33,20 @@ type Divergence struct {
 	Taffrail string
 }
 
-// runScripts plays every script on a fresh reference server and on a fresh target.
-func runScripts(t *testing.T, scripts []Script) {
+// runSection plays every script on a fresh reference server and on a fresh target, at the
+// same time as the other sections.
+func runSection(t *testing.T, scripts []Script, divergences ...Divergence) {
+	t.Parallel()
 	for _, script := range scripts {
 		t.Run(script.Name, func(t *testing.T) {
 			t.Parallel()
 			compare(t, script)
+		})
+	}
+	for _, divergence := range divergences {
+		t.Run(divergence.Name, func(t *testing.T) {
+			t.Parallel()
+			checkDivergence(t, divergence)
 		})
 	}
 }
@@ -61,16 +68,7 @@ func compare(t *testing.T, script Script) {
 	}
 }
 
-// runDivergences checks that each server behaves as its own column says.
-func runDivergences(t *testing.T, divergences []Divergence) {
-	for _, divergence := range divergences {
-		t.Run(divergence.Name, func(t *testing.T) {
-			t.Parallel()
-			checkDivergence(t, divergence)
-		})
-	}
-}
-
+// checkDivergence fails the test when a server does not behave as its own column says.
 func checkDivergence(t *testing.T, divergence Divergence) {
 	run := func(ctx context.Context, s *Session) { s.Seen = divergence.Run(ctx, s) }
 	reference, target := playBoth(t, divergence.Options, run)
@@ -109,7 +107,7 @@ func playBoth(t *testing.T, options Options, run func(context.Context, *Session)
 
 // play runs the script on one fresh server.
 func play(flavour Flavour, dir string, options Options, run func(context.Context, *Session)) (result performance) {
-	ctx, cancel := context.WithTimeout(context.Background(), scriptTimeout)
+	ctx, cancel := context.WithTimeout(context.Background(), max(scriptTimeout, options.Timeout))
 	defer cancel()
 	result.flavour = flavour
 	server, err := startServer(ctx, flavour, dir, options)
@@ -143,7 +141,7 @@ func perform(ctx context.Context, s *Session, run func(context.Context, *Session
 	}()
 	run(ctx, s)
 	if ctx.Err() != nil {
-		return fmt.Errorf("script ran longer than %v", scriptTimeout)
+		return errors.New("the script ran too long")
 	}
 	return nil
 }

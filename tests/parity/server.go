@@ -50,19 +50,27 @@ func targetFlavour() Flavour {
 
 // Options are what a script asks of its server beyond the defaults.
 type Options struct {
-	// Flags are added to the command line, on both servers.
+	// Flags are added to the command line, on both servers. METRICS_PORT stands for
+	// Server.MetricsPort.
 	Flags []string
+	// Environment is added to the environment.
+	Environment []string
+	// ConfigFile gives all flags in a file instead of on the command line.
+	ConfigFile bool
+	// Timeout bounds the script; 0 means scriptTimeout.
+	Timeout time.Duration
 	// TLS makes the server require client certificates of its own authority.
 	TLS bool
 }
 
 // Server is one running process with a data directory of its own.
 type Server struct {
-	Flavour    Flavour
-	Dir        string
-	ClientPort string
-	PeerPort   string
-	PKI        *authority
+	Flavour     Flavour
+	Dir         string
+	ClientPort  string
+	PeerPort    string
+	MetricsPort string
+	PKI         *authority
 
 	options Options
 	log     *os.File
@@ -72,11 +80,12 @@ type Server struct {
 
 // startServer starts a server on an empty directory and waits until it is healthy.
 func startServer(ctx context.Context, flavour Flavour, dir string, options Options) (*Server, error) {
-	ports, err := freePorts(2)
+	ports, err := freePorts(3)
 	if err != nil {
 		return nil, err
 	}
-	server := &Server{Flavour: flavour, Dir: dir, ClientPort: ports[0], PeerPort: ports[1], options: options}
+	server := &Server{Flavour: flavour, Dir: dir, options: options,
+		ClientPort: ports[0], PeerPort: ports[1], MetricsPort: ports[2]}
 	if options.TLS {
 		if server.PKI, err = newAuthority(filepath.Join(dir, "pki")); err != nil {
 			return nil, err
@@ -90,7 +99,15 @@ func startServer(ctx context.Context, flavour Flavour, dir string, options Optio
 
 // Start runs the process, also again after Kill or Stop, on the same directory.
 func (s *Server) Start(ctx context.Context) error {
-	s.process = exec.Command(s.Flavour.Binary, s.arguments()...)
+	arguments := s.arguments()
+	if s.options.ConfigFile {
+		var err error
+		if arguments, err = s.configFile(arguments); err != nil {
+			return err
+		}
+	}
+	s.process = exec.Command(s.Flavour.Binary, arguments...)
+	s.process.Env = append(os.Environ(), s.options.Environment...)
 	s.process.Stdout, s.process.Stderr = s.log, s.log
 	s.process.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := s.process.Start(); err != nil {
@@ -121,7 +138,24 @@ func (s *Server) arguments() []string {
 	if s.PKI != nil {
 		arguments = append(arguments, s.PKI.serverFlags()...)
 	}
-	return append(arguments, s.options.Flags...)
+	for _, flag := range s.options.Flags {
+		arguments = append(arguments, strings.ReplaceAll(flag, "METRICS_PORT", s.MetricsPort))
+	}
+	return arguments
+}
+
+// configFile writes the flags as YAML and returns the only flag that is left.
+func (s *Server) configFile(arguments []string) ([]string, error) {
+	var text strings.Builder
+	for i := 0; i < len(arguments); i++ {
+		name, value := strings.TrimPrefix(arguments[i], "--"), "true"
+		if i+1 < len(arguments) && !strings.HasPrefix(arguments[i+1], "--") {
+			i, value = i+1, arguments[i+1]
+		}
+		fmt.Fprintf(&text, "%s: %s\n", name, value)
+	}
+	path := filepath.Join(s.Dir, "config.yaml")
+	return []string{"--config-file", path}, os.WriteFile(path, []byte(text.String()), 0o600)
 }
 
 // URL is the client URL.

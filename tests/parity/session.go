@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"fmt"
 	"math"
+	"time"
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	electionpb "go.etcd.io/etcd/server/v3/etcdserver/api/v3election/v3electionpb"
@@ -44,6 +45,7 @@ func openSession(ctx context.Context, server *Server) (*Session, error) {
 	names := newNames()
 	names.Replace(":"+server.ClientPort, ":<client port>")
 	names.Replace(":"+server.PeerPort, ":<peer port>")
+	names.Replace(":"+server.MetricsPort, ":<metrics port>")
 	names.Replace(server.Dir, "<dir>")
 	return openNamedSession(ctx, server, names)
 }
@@ -55,7 +57,21 @@ func openNamedSession(ctx context.Context, server *Server, names *Names) (*Sessi
 		return nil, err
 	}
 	s.use(connection)
+	if server.Flavour.Name == "etcd" {
+		s.settle()
+	}
 	return s, nil
+}
+
+// settle waits until etcd has written down its storage version, which it does a moment
+// after it became healthy.
+func (s *Session) settle() {
+	for deadline := time.Now().Add(callTimeout); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+		status, err := s.Maintenance.Status(Quiet(s.ctx), &pb.StatusRequest{})
+		if err == nil && withoutPatch(status.StorageVersion) == withoutPatch(status.Version) {
+			return
+		}
+	}
 }
 
 // DialOptions make any gRPC client, also clientv3, record into this session.
