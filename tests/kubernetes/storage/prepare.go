@@ -24,8 +24,7 @@ type apiserver struct {
 	root      string
 }
 
-// prepare makes the copy anew, which takes a fraction of a second and leaves nothing
-// behind of another version.
+// prepare makes the copy unless it is there; its place is named after the version.
 func prepare() (*apiserver, error) {
 	root, err := backend.ModuleRoot()
 	if err != nil {
@@ -61,21 +60,34 @@ func moduleDirectory(root, path string) (string, error) {
 	return strings.TrimSpace(string(output)), nil
 }
 
-// copyFrom copies the module and puts our testserver in the place of its own. The
-// module cache is read-only, the copy must not be.
+// copyFrom copies the module and puts our testserver in the place of its own. The copy
+// takes its place when it is whole, so another run at the same time sees all or nothing.
 func (a *apiserver) copyFrom(source string) error {
-	if err := os.RemoveAll(a.directory); err != nil {
-		return err
-	}
-	copying := exec.Command("cp", "-r", "--no-preserve=mode", source, a.directory)
-	if output, err := copying.CombinedOutput(); err != nil {
-		return fmt.Errorf("copy %s: %w: %s", source, err, output)
-	}
 	ours, err := os.ReadFile(filepath.Join(a.root, "storage", "testserver", "testserver.go"))
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(filepath.Join(a.directory, replacedFile), ours, 0o644)
+	if present, err := os.ReadFile(filepath.Join(a.directory, replacedFile)); err == nil && bytes.Equal(present, ours) {
+		return nil
+	}
+	parent, err := os.MkdirTemp(filepath.Dir(a.directory), "apiserver-copy-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(parent)
+	unfinished := filepath.Join(parent, "apiserver")
+	// The module cache is read-only; the copy must not be.
+	copying := exec.Command("cp", "-r", "--no-preserve=mode", source, unfinished)
+	if output, err := copying.CombinedOutput(); err != nil {
+		return fmt.Errorf("copy %s: %w: %s", source, err, output)
+	}
+	if err := os.WriteFile(filepath.Join(unfinished, replacedFile), ours, 0o644); err != nil {
+		return err
+	}
+	if err := os.RemoveAll(a.directory); err != nil {
+		return err
+	}
+	return os.Rename(unfinished, a.directory)
 }
 
 // writeModFile writes this module's go.mod with k8s.io/apiserver replaced by the copy.
