@@ -1,0 +1,144 @@
+//! The running server: the log, the pipeline on it, and the doors to it, opened and closed in that order.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use actors::{Pipeline, Store};
+use anyhow::{Context, Result};
+use journal::{SqliteJournal, SqliteOptions};
+use model::Limits;
+use tokio_util::sync::CancellationToken;
+
+use crate::door::House;
+use crate::gateway;
+use crate::http::{self, Site};
+use crate::listeners::{Listeners, Serving};
+use crate::metrics::{HealthMetrics, Metrics, RpcMetrics};
+use crate::notify;
+use crate::services::{self, MemberInfo, RequestLimits};
+use crate::settings::Settings;
+use crate::signals::Signals;
+
+/// The pipeline with its log open.
+pub(crate) struct Server {
+    pipeline: Pipeline,
+    store: Store,
+}
+
+impl Server {
+    /// Opens the log, replays it and starts the pipeline.
+    pub(crate) fn open(settings: &Settings) -> Result<Self> {
+        let begun = std::time::Instant::now();
+        let (journal, reader) = SqliteJournal::open(&settings.data_dir, SqliteOptions::default())?;
+        let (pipeline, store) = Pipeline::start(journal, reader, pipeline_settings(settings))?;
+        let millis = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+        tracing::info!(
+            data_dir = %settings.data_dir.display(),
+            revision = store.revision().0,
+            keys = store.report().keyspace.keys,
+            member_id = format!("{:x}", store.identity().member_id),
+            millis,
+            "opened the log"
+        );
+        Ok(Self { pipeline, store })
+    }
+
+    /// Serves until a signal comes and everything admitted has been answered.
+    pub(crate) async fn run(self, settings: Settings, mut signals: Signals) -> Result<()> {
+        let stopping = CancellationToken::new();
+        let patience = settings.drain_timeout;
+        let serving = open_doors(&self.store, &settings, &stopping);
+        let outcome = match serving {
+            Ok(serving) => {
+                let signal = signals.next().await;
+                tracing::info!(signal, "stopping");
+                stopping.cancel();
+                tokio::select! {
+                    () = drain(serving, patience) => {}
+                    signal = signals.next() => tracing::warn!(signal, "stopping at once"),
+                }
+                Ok(())
+            }
+            Err(error) => Err(error),
+        };
+        let pipeline = self.pipeline;
+        tokio::task::spawn_blocking(move || pipeline.stop())
+            .await
+            .context("the pipeline did not end well")?;
+        tracing::info!("stopped");
+        outcome
+    }
+}
+
+async fn drain(serving: Serving, patience: Duration) {
+    let _sent = notify::notify("STOPPING=1");
+    if !serving.drained(patience).await {
+        tracing::warn!("some requests did not finish in time");
+    }
+}
+
+fn pipeline_settings(settings: &Settings) -> actors::Settings {
+    let defaults = actors::Settings::default();
+    let bytes = |given: Option<usize>| given.map(|bytes| bytes as u64);
+    actors::Settings {
+        limits: Limits {
+            max_txn_ops: settings.limits.max_txn_ops,
+            ..defaults.limits
+        },
+        quota_bytes: settings.limits.quota_bytes,
+        watch_progress_interval: settings.history.progress_interval,
+        auto_compaction: settings.history.auto_compaction,
+        value_cache_bytes: settings.value_cache_bytes.unwrap_or(defaults.value_cache_bytes),
+        max_in_flight: bytes(settings.limits.max_in_flight).unwrap_or(defaults.max_in_flight),
+        max_in_flight_bytes: bytes(settings.limits.max_in_flight_bytes)
+            .unwrap_or(defaults.max_in_flight_bytes),
+        ..defaults
+    }
+}
+
+fn open_doors(store: &Store, settings: &Settings, stopping: &CancellationToken) -> Result<Serving> {
+    let listeners = Listeners::bind(settings, stopping.clone())?;
+    let house = build_house(store, settings, stopping)?;
+    let serving = listeners
+        .serve(|purpose, secure| house.door(purpose, |router| http::guard(router, &settings.access, secure)));
+    // Whatever starts an etcd waits for this line, or for systemd's.
+    tracing::info!("ready to serve client requests");
+    if let Err(error) = notify::notify("READY=1") {
+        tracing::warn!(%error, "cannot tell systemd that the server is ready");
+    }
+    Ok(serving)
+}
+
+fn build_house(store: &Store, settings: &Settings, stopping: &CancellationToken) -> Result<House> {
+    let limits = RequestLimits {
+        max_request_bytes: settings.limits.max_request_bytes,
+        quota_bytes: settings.limits.quota_bytes,
+    };
+    let member = MemberInfo {
+        name: settings.name.clone(),
+        peer_urls: settings.advertise_peer_urls.clone(),
+        client_urls: settings.advertise_client_urls.clone(),
+    };
+    let context = services::Context::new(
+        store.clone(),
+        member,
+        limits,
+        settings.data_dir.clone(),
+        stopping.clone(),
+    );
+    let calls = Arc::new(RpcMetrics::new(settings.extensive_metrics)?);
+    let metrics = Arc::new(Metrics::new(Arc::clone(&calls)));
+    let site = Site::new(store.clone(), metrics, Arc::new(HealthMetrics::default()));
+    let routes = services::routes(context);
+    let mut pages = http::router(site.clone());
+    if settings.gateway {
+        pages = pages.merge(gateway::router(&routes, limits.max_message_bytes()));
+    }
+    Ok(House {
+        http: pages,
+        metrics: http::metrics_router(site),
+        grpc: routes.into_axum_router(),
+        calls,
+        request_spans: settings.log.request_spans,
+    })
+}

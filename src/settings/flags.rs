@@ -1,0 +1,276 @@
+//! The command line: etcd's flag names where etcd has one, ours beside them.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{ArgAction, Args, Parser, Subcommand};
+
+use super::values::{ListenUrl, go_bool, go_duration};
+
+const ABOUT: &str = "Taffrail: an etcd v3 server for Kubernetes on an append-only log in SQLite";
+
+const AFTER_HELP: &str = "\
+Every flag can also be given as an environment variable: ETCD_DATA_DIR for --data-dir and so on, or \
+TAFFRAIL_DATA_DIR, which wins over it. A flag wins over both. With --config-file (YAML, the flags' names \
+as keys) nothing else is looked at, as with etcd. Flags of etcd that mean nothing on a single node are \
+accepted and named in a warning.\n";
+
+/// What was asked of the program.
+#[derive(Debug, Parser)]
+#[command(
+    name = "taffrail",
+    about = ABOUT,
+    after_help = AFTER_HELP,
+    disable_version_flag = true,
+    args_override_self = true,
+    args_conflicts_with_subcommands = true,
+    max_term_width = 110
+)]
+pub(crate) struct CommandLine {
+    /// Print the version as etcd prints its own, and ours
+    #[arg(long, short = 'V')]
+    pub(crate) version: bool,
+    /// Read all settings from this YAML file; other flags and the environment are then ignored
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config_file: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) member: MemberFlags,
+    #[command(flatten)]
+    pub(crate) limits: LimitFlags,
+    #[command(flatten)]
+    pub(crate) history: HistoryFlags,
+    #[command(flatten)]
+    pub(crate) security: SecurityFlags,
+    #[command(flatten)]
+    pub(crate) keepalive: KeepaliveFlags,
+    #[command(flatten)]
+    pub(crate) watching: ObservationFlags,
+    #[command(flatten)]
+    pub(crate) resources: ResourceFlags,
+    /// What to do instead of serving
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+}
+
+/// Who this member is and where it listens.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Member")]
+pub(crate) struct MemberFlags {
+    /// The member's name, as `etcdctl member list` shows it
+    #[arg(long, default_value = "default")]
+    pub(crate) name: String,
+    /// Where the log is kept
+    #[arg(long, value_name = "DIR", default_value = "taffrail.data")]
+    pub(crate) data_dir: PathBuf,
+    /// Where gRPC and HTTP are served: http://, https://, unix:// or unixs:// URLs, separated by commas
+    #[arg(
+        long,
+        value_name = "URLS",
+        value_delimiter = ',',
+        default_value = "http://127.0.0.1:2379"
+    )]
+    pub(crate) listen_client_urls: Vec<ListenUrl>,
+    /// Where HTTP alone is served; the client URLs then serve gRPC alone
+    #[arg(long, value_name = "URLS", value_delimiter = ',')]
+    pub(crate) listen_client_http_urls: Vec<ListenUrl>,
+    /// Where /metrics, /health, /livez and /readyz are served beside the client URLs, without client certificates
+    #[arg(long, value_name = "URLS", value_delimiter = ',')]
+    pub(crate) listen_metrics_urls: Vec<ListenUrl>,
+    /// What clients are told to connect to [default: the client URLs]
+    #[arg(long, value_name = "URLS", value_delimiter = ',')]
+    pub(crate) advertise_client_urls: Vec<String>,
+    /// What `member list` shows as the peer URLs; nothing listens there
+    #[arg(
+        long,
+        value_name = "URLS",
+        value_delimiter = ',',
+        default_value = "http://localhost:2380"
+    )]
+    pub(crate) initial_advertise_peer_urls: Vec<String>,
+    /// Set SO_REUSEPORT on listeners
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_value = "false",
+          default_missing_value = "true", value_parser = go_bool, action = ArgAction::Set)]
+    pub(crate) socket_reuse_port: bool,
+}
+
+/// What a client may ask for at most.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Limits")]
+pub(crate) struct LimitFlags {
+    /// Space, in bytes, after which writes are refused; 0 means 2 GiB, negative means no limit
+    #[arg(
+        long,
+        value_name = "BYTES",
+        default_value_t = 0,
+        allow_negative_numbers = true
+    )]
+    pub(crate) quota_backend_bytes: i64,
+    /// Size of the largest request, in bytes
+    #[arg(long, value_name = "BYTES", default_value_t = 1_572_864)]
+    pub(crate) max_request_bytes: u32,
+    /// Operations that a transaction may have
+    #[arg(long, value_name = "N", default_value_t = 128)]
+    pub(crate) max_txn_ops: u32,
+    /// Streams that a client may have open on one connection
+    #[arg(long, value_name = "N", default_value_t = u32::MAX)]
+    pub(crate) max_concurrent_streams: u32,
+    /// Requests under way at once; more are refused as "too many requests" [default: chosen by the pipeline]
+    #[arg(long, value_name = "N")]
+    pub(crate) max_in_flight: Option<usize>,
+    /// Bytes of requests under way at once [default: chosen by the pipeline]
+    #[arg(long, value_name = "BYTES")]
+    pub(crate) max_in_flight_bytes: Option<usize>,
+}
+
+/// How much of the past is kept, and how watchers hear of it.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "History and watches")]
+pub(crate) struct HistoryFlags {
+    /// How --auto-compaction-retention is meant: periodic or revision
+    #[arg(long, value_name = "MODE", default_value = "periodic")]
+    pub(crate) auto_compaction_mode: String,
+    /// How much history to keep: a duration (hours without a unit) or a number of revisions; 0 means all
+    #[arg(long, value_name = "RETENTION", default_value = "0")]
+    pub(crate) auto_compaction_retention: String,
+    /// How often an idle watch that asked for it is told the newest revision
+    #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = go_duration)]
+    pub(crate) watch_progress_notify_interval: Duration,
+}
+
+/// TLS towards clients, and who may come in without it.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Security")]
+pub(crate) struct SecurityFlags {
+    /// Server certificate, with its chain (PEM); read again when it changes
+    #[arg(long, value_name = "FILE")]
+    pub(crate) cert_file: Option<PathBuf>,
+    /// Its private key (PEM)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) key_file: Option<PathBuf>,
+    /// Not supported: give --cert-file and --key-file
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_value = "false", hide = true,
+          default_missing_value = "true", value_parser = go_bool, action = ArgAction::Set)]
+    pub(crate) auto_tls: bool,
+    /// Ask every client for a certificate
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_value = "false",
+          default_missing_value = "true", value_parser = go_bool, action = ArgAction::Set)]
+    pub(crate) client_cert_auth: bool,
+    /// Who must have signed the clients' certificates (PEM); asks for them even without --client-cert-auth
+    #[arg(long, value_name = "FILE")]
+    pub(crate) trusted_ca_file: Option<PathBuf>,
+    /// Client certificates that were revoked (PEM)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) client_crl_file: Option<PathBuf>,
+    /// Names, one of which a client's certificate must carry, separated by commas
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    pub(crate) client_cert_allowed_hostname: Vec<String>,
+    /// Oldest TLS to speak: TLS1.2 or TLS1.3
+    #[arg(long, value_name = "VERSION", default_value = "TLS1.2")]
+    pub(crate) tls_min_version: String,
+    /// Newest TLS to speak [default: the newest there is]
+    #[arg(long, value_name = "VERSION", default_value = "", hide_default_value = true)]
+    pub(crate) tls_max_version: String,
+    /// Cipher suites to speak, by their IANA names, separated by commas [default: all that are safe]
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    pub(crate) cipher_suites: Vec<String>,
+    /// Origins that a browser may call from, separated by commas
+    #[arg(long, value_name = "ORIGINS", value_delimiter = ',', default_value = "*")]
+    pub(crate) cors: Vec<String>,
+    /// Host names by which HTTP may be called without TLS, separated by commas
+    #[arg(long, value_name = "NAMES", value_delimiter = ',', default_value = "*")]
+    pub(crate) host_whitelist: Vec<String>,
+}
+
+/// How dead connections are found and impolite clients sent away.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Keep-alive")]
+pub(crate) struct KeepaliveFlags {
+    /// Least time between two pings of a client; one that pings more often is sent away
+    #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = go_duration)]
+    pub(crate) grpc_keepalive_min_time: Duration,
+    /// How often the server pings an idle client; 0 means never
+    #[arg(long, value_name = "DURATION", default_value = "2h", value_parser = go_duration)]
+    pub(crate) grpc_keepalive_interval: Duration,
+    /// How long a client may take to answer a ping
+    #[arg(long, value_name = "DURATION", default_value = "20s", value_parser = go_duration)]
+    pub(crate) grpc_keepalive_timeout: Duration,
+}
+
+/// What is logged and measured.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Logs and metrics")]
+pub(crate) struct ObservationFlags {
+    /// Least severe messages to log: debug, info, warn, error, panic, fatal, or a tracing filter
+    #[arg(long, value_name = "LEVEL", default_value = "info")]
+    pub(crate) log_level: String,
+    /// How to log: json or console [default: console on a terminal, else json]
+    #[arg(long, value_name = "FORMAT", default_value = "", hide_default_value = true)]
+    pub(crate) log_format: String,
+    /// Where to log: stderr, stdout, or files, separated by commas
+    #[arg(
+        long,
+        value_name = "OUTPUTS",
+        value_delimiter = ',',
+        default_value = "default"
+    )]
+    pub(crate) log_outputs: Vec<String>,
+    /// Log a span for every request, at level debug
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_value = "false",
+          default_missing_value = "true", value_parser = go_bool, action = ArgAction::Set)]
+    pub(crate) request_spans: bool,
+    /// How much to measure: basic, or extensive for latency histograms of every gRPC method
+    #[arg(long, value_name = "LEVEL", default_value = "basic")]
+    pub(crate) metrics: String,
+    /// Serve etcd's JSON gateway under /v3
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_value = "true",
+          default_missing_value = "true", value_parser = go_bool, action = ArgAction::Set)]
+    pub(crate) enable_grpc_gateway: bool,
+}
+
+/// What the process may take of the machine.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Resources")]
+pub(crate) struct ResourceFlags {
+    /// Threads that serve connections [default: one per core, four at most]
+    #[arg(long, value_name = "N")]
+    pub(crate) worker_threads: Option<usize>,
+    /// Memory, in bytes, for current values; the rest is read from the log [default: chosen by the pipeline]
+    #[arg(long, value_name = "BYTES")]
+    pub(crate) value_cache_bytes: Option<usize>,
+    /// How long requests under way may take to finish when the server is told to stop
+    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = go_duration)]
+    pub(crate) drain_timeout: Duration,
+}
+
+/// What else the program can do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Check a log: its file, and that what it says is consistent; a server may be running on it
+    Verify {
+        /// A data directory or a snapshot
+        #[arg(value_name = "DIR|FILE")]
+        path: PathBuf,
+    },
+    /// Make a new data directory from a snapshot
+    Restore(RestoreFlags),
+}
+
+/// What a restore may be told, in the words of `etcdutl snapshot restore`.
+#[derive(Debug, Args)]
+pub(crate) struct RestoreFlags {
+    /// The snapshot, as `etcdctl snapshot save` wrote it
+    #[arg(value_name = "SNAPSHOT")]
+    pub(crate) snapshot: PathBuf,
+    /// The data directory to make; it must not hold a log yet
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data_dir: PathBuf,
+    /// How far to raise the newest revision, so that clients never see it go back
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) bump_revision: u64,
+    /// Mark all revisions of the snapshot as compacted, so that no watch goes on from before it
+    #[arg(long)]
+    pub(crate) mark_compacted: bool,
+    /// Restore the store as it was at this revision [default: the newest]
+    #[arg(long, value_name = "REVISION")]
+    pub(crate) revision: Option<i64>,
+}
