@@ -3,12 +3,12 @@
 //! A thread with a connection of its own copies committed pages into the database (a passive
 //! checkpoint, which takes no lock that the writer wants) whenever the log has grown by a piece. That
 //! alone never lets the log begin anew, because under load a few frames are always newer than the
-//! copy. So when the log is over its limit the thread runs without pause, which leaves little, and the
+//! copy. So when the log is over its limit the thread runs more often, which leaves little, and the
 //! writer copies that little itself and starts the log over: see `upkeep`.
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::thread::JoinHandle;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
@@ -34,8 +34,17 @@ pub(super) struct Checkpointer {
 struct Progress {
     /// Frames of the log that are in the database, as of the last checkpoint.
     copied: AtomicU32,
+    /// Whether it had to leave frames because a reader needs the state before them.
+    held_back: AtomicBool,
     /// The last checkpoint's error.
     failure: Mutex<Option<AppendError>>,
+}
+
+impl Progress {
+    fn report(&self, all: u32, copied: u32) {
+        self.copied.store(copied, Ordering::Release);
+        self.held_back.store(copied < all, Ordering::Release);
+    }
 }
 
 impl Checkpointer {
@@ -70,6 +79,11 @@ impl Checkpointer {
         self.progress.copied.load(Ordering::Acquire)
     }
 
+    /// Whether a reader, not the disk, keeps the log from being copied.
+    pub(super) fn held_back(&self) -> bool {
+        self.progress.held_back.load(Ordering::Acquire)
+    }
+
     /// The log begins anew: nothing of it is copied.
     pub(super) fn forget(&self) {
         self.progress.copied.store(0, Ordering::Release);
@@ -93,7 +107,7 @@ impl Drop for Checkpointer {
 fn run(connection: &Connection, woken: &Receiver<()>, progress: &Progress, directory: &Path) {
     for () in woken {
         match connection.wal_checkpoint_v2(DEFAULT_NAME, CheckpointMode::PASSIVE) {
-            Ok((_, copied)) => progress.copied.store(copied.unsigned_abs(), Ordering::Release),
+            Ok((all, copied)) => progress.report(all.unsigned_abs(), copied.unsigned_abs()),
             // The writer is restarting the log at this moment.
             Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) => {}
             Err(error) => {

@@ -54,6 +54,16 @@ pub(super) fn use_wal(connection: &Connection) -> rusqlite::Result<()> {
     }
 }
 
+/// Gives so many free pages at the end of the file back, in one transaction.
+pub(super) fn give_back(connection: &Connection, pages: u32) -> rusqlite::Result<()> {
+    // SQLite takes a number of 31 bits, and anything else for "all".
+    let mut vacuum = connection.prepare(&format!("PRAGMA incremental_vacuum({pages})"))?;
+    let mut steps = vacuum.query(())?;
+    // Each step is one page.
+    while steps.next()?.is_some() {}
+    Ok(())
+}
+
 /// The write-ahead log of a database.
 pub(super) fn wal_path(database: &Path) -> PathBuf {
     let mut name = database.as_os_str().to_owned();

@@ -18,6 +18,7 @@ mod writer;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use model::Effect;
 use rusqlite::wal::CheckpointMode;
@@ -135,6 +136,22 @@ impl SqliteJournal {
     }
 }
 
+impl Drop for SqliteJournal {
+    /// Leaves everything in the one file, as far as no reader is in the way.
+    fn drop(&mut self) {
+        if self.unknown.is_some() {
+            return;
+        }
+        let settled = self
+            .connection
+            .busy_timeout(Duration::ZERO)
+            .and_then(|()| settle(&self.connection));
+        if let Err(error) = settled {
+            tracing::warn!(%error, "the write-ahead log stays behind for the next start");
+        }
+    }
+}
+
 impl Journal for SqliteJournal {
     fn append(&mut self, effects: &[Effect]) -> Result<(), AppendError> {
         self.refuse_if_unknown()?;
@@ -161,8 +178,8 @@ impl Journal for SqliteJournal {
 fn settle(connection: &Connection) -> rusqlite::Result<()> {
     match connection.wal_checkpoint_v2(DEFAULT_NAME, CheckpointMode::TRUNCATE) {
         Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) => {
-            // Somebody reads the file from another process, `taffrail verify` for example.
-            tracing::warn!("the write-ahead log could not be emptied at start: the file is being read");
+            // `taffrail verify`, for example. What is in the log stays valid there.
+            tracing::warn!("the write-ahead log could not be emptied: the file is being read");
             Ok(())
         }
         outcome => outcome.map(drop),
@@ -176,7 +193,7 @@ fn count_frames(connection: &mut Connection, options: &SqliteOptions) -> rusqlit
     connection.pragma_update_and_check(
         None,
         "journal_size_limit",
-        options.wal_limit.cast_signed(),
+        options.wal_limit.saturating_mul(2).cast_signed(),
         |_| Ok(()),
     )?;
     let frames = Arc::new(AtomicU32::new(0));

@@ -196,7 +196,7 @@ fn change(path: &Path, marks: Marks) -> Result<()> {
         drop_superseded(&transaction)?;
     }
     transaction.commit()?;
-    connection.execute_batch("PRAGMA incremental_vacuum")?;
+    connection::give_back(&connection, u32::MAX)?;
     connection.close().map_err(|(_, error)| error)
 }
 

@@ -27,7 +27,8 @@ pub(super) fn copy(connection: &Connection, to: &Path) -> Result<()> {
     connection.execute("VACUUM INTO ?1", [name]).map(drop)
 }
 
-/// Makes the copy durable, which SQLite does not do for what VACUUM INTO writes.
+/// Makes the copy and its name durable. VACUUM INTO syncs the content as the connection is set to, and
+/// never the name; a snapshot is a promise, so neither is left to a setting.
 pub(super) fn sync(to: &Path) -> io::Result<()> {
     File::open(to)?.sync_all()?;
     sync_directory(parent(to))

@@ -7,12 +7,19 @@ use rusqlite::wal::CheckpointMode;
 use rusqlite::{DEFAULT_NAME, ErrorCode};
 
 use super::SqliteJournal;
-use super::connection::{BUSY_TIMEOUT, PAGE_SIZE};
+use super::connection::{BUSY_TIMEOUT, PAGE_SIZE, give_back};
 use super::fault::Stage;
 use crate::AppendError;
 
-/// Frames that the writer copies itself, at most, when it starts the log over.
+/// Frames that the writer copies itself when it starts the log over, at the limit. The further the log
+/// is past its limit, the more it takes on, so that the log does not grow on for a handful of frames.
 const RESTART_GAP: u32 = 128;
+
+/// The most that it ever takes on: a disk that cannot keep up makes the log longer, not the pause.
+const LARGEST_GAP: u32 = 2048;
+
+/// How long the writer rests, at twice the limit, when the disk cannot keep up.
+const PAUSE: Duration = Duration::from_millis(2);
 
 /// Pages given back in one call.
 const VACUUM_PAGES: u32 = 64;
@@ -35,12 +42,13 @@ impl SqliteJournal {
             self.begin_round();
         } else if frames >= self.wake_at {
             self.checkpointer.wake();
-            // Over the limit it runs without pause until next to nothing is left to copy.
-            self.wake_at = if frames < self.restart_at {
-                frames + piece
+            // Over the limit it comes more often, so that little is left for the writer to copy.
+            let step = if frames < self.restart_at {
+                piece
             } else {
-                frames
+                piece / 8
             };
+            self.wake_at = frames.saturating_add(step);
         }
     }
 
@@ -49,7 +57,11 @@ impl SqliteJournal {
         let frames = self.frames.load(Ordering::Acquire);
         let left = frames.saturating_sub(self.checkpointer.copied());
         let over = frames.saturating_sub(self.restart_at);
-        if frames < self.restart_at || left > RESTART_GAP + over / 2 {
+        if frames < self.restart_at {
+            return Ok(());
+        }
+        if left > (RESTART_GAP + over / 2).min(LARGEST_GAP) {
+            self.let_checkpointer_catch_up(over);
             return Ok(());
         }
         match self.restart_now() {
@@ -61,6 +73,14 @@ impl SqliteJournal {
             Err(error) => return Err(self.fail(Stage::Open, &error)),
         }
         Ok(())
+    }
+
+    /// A writer that outruns the disk is slowed down a little at a time, instead of being stopped for
+    /// long or of filling the disk with a log. One that waits for a reader is not: that ends by itself.
+    fn let_checkpointer_catch_up(&self, over: u32) {
+        if over > pages(self.options.wal_limit) && !self.checkpointer.held_back() {
+            std::thread::sleep(PAUSE);
+        }
     }
 
     /// Never waits for a reader.
@@ -77,6 +97,7 @@ impl SqliteJournal {
     pub(super) fn give_pages_back(&mut self) -> Result<bool, AppendError> {
         if self.scrubbed {
             self.scrubbed = self.vacuum().map_err(|error| self.fail(Stage::Open, &error))?;
+            self.wake_checkpointer();
         }
         Ok(self.scrubbed)
     }
@@ -87,8 +108,7 @@ impl SqliteJournal {
             return Ok(false);
         }
         let count = surplus.min(VACUUM_PAGES);
-        self.connection
-            .execute_batch(&format!("PRAGMA incremental_vacuum({count})"))?;
+        give_back(&self.connection, count)?;
         Ok(surplus > count)
     }
 
