@@ -1,0 +1,432 @@
+//! The lease clock: milliseconds that a restart does not set back and a step of the wall clock does not move.
+//!
+//! While the process runs it counts monotonic time. Between runs it goes on by what the operating
+//! system says has passed: exactly, by the time since boot, if the machine was not rebooted; by the
+//! wall clock otherwise. The readings that belong together lie in a small file, the anchor.
+
+use std::fs::{self, File};
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use parking_lot::Mutex;
+use tokio::time::Instant;
+
+/// How often the anchor is compared with the clocks.
+const ANCHOR_CHECK: Duration = Duration::from_secs(10);
+/// How far the clocks may drift apart before the anchor is written again, milliseconds.
+const DRIFT_MAX_MS: u64 = 250;
+/// How old an anchor may become, milliseconds: after a reboot with a lost wall clock the lease clock
+/// goes on from the anchor.
+const ANCHOR_AGE_MAX_MS: u64 = 600_000;
+/// The first line of the file.
+const HEADING: &str = "taffrail lease clock 1";
+
+/// The clock that leases run on. Clones show the same time.
+#[derive(Clone, Debug)]
+pub struct LeaseClock {
+    origin: Instant,
+    /// What the clock showed at `origin`.
+    origin_ms: i64,
+    anchor: Option<Arc<AnchorFile>>,
+}
+
+impl LeaseClock {
+    /// A clock that begins at the wall clock's time and is not remembered.
+    #[must_use]
+    pub fn fresh() -> Self {
+        Self {
+            origin: Instant::now(),
+            origin_ms: Reading::now().wall_ms,
+            anchor: None,
+        }
+    }
+
+    /// The clock whose anchor lies at `path`, going on where it was. If there is no anchor yet, or none
+    /// that can be read, it begins at the wall clock's time. Blocks on the disk for a moment.
+    #[must_use]
+    pub fn resume(path: impl Into<PathBuf>) -> Self {
+        let path = path.into();
+        let previous = read_anchor(&path);
+        let reading = Reading::now();
+        let origin_ms = previous
+            .as_ref()
+            .map_or(reading.wall_ms, |anchor| anchor.resumed_at(&reading));
+        let clock = Self {
+            origin: Instant::now(),
+            origin_ms,
+            anchor: Some(Arc::new(AnchorFile {
+                path,
+                newest: Mutex::new(None),
+            })),
+        };
+        clock.check_anchor();
+        clock
+    }
+
+    /// A clock that begins at this time, as if the wall clock had been set to it.
+    #[cfg(test)]
+    pub(crate) fn beginning_at(origin_ms: i64) -> Self {
+        Self {
+            origin: Instant::now(),
+            origin_ms,
+            anchor: None,
+        }
+    }
+
+    /// The milliseconds that the clock shows.
+    #[must_use]
+    pub fn now_ms(&self) -> i64 {
+        self.origin_ms.saturating_add(millis(self.origin.elapsed()))
+    }
+
+    /// Keeps the anchor true for as long as it is polled.
+    pub(crate) async fn keep_anchored(self) {
+        while self.anchor.is_some() {
+            tokio::time::sleep(ANCHOR_CHECK).await;
+            let clock = self.clone();
+            let _panicked = tokio::task::spawn_blocking(move || clock.check_anchor()).await;
+        }
+    }
+
+    /// Writes the anchor again if the next run would read a wrong time from it: the wall clock was
+    /// stepped, or the machine slept, which the monotonic clock does not count and the time since boot does.
+    fn check_anchor(&self) {
+        let Some(file) = &self.anchor else { return };
+        let current = Anchor {
+            lease_ms: self.now_ms(),
+            reading: Reading::now(),
+        };
+        let mut newest = file.newest.lock();
+        if newest.as_ref().is_some_and(|anchor| anchor.is_true_for(&current)) {
+            return;
+        }
+        match write_anchor(&file.path, &current) {
+            Ok(()) => *newest = Some(current),
+            Err(error) => {
+                tracing::warn!(%error, path = %file.path.display(), "the lease clock was not saved")
+            }
+        }
+    }
+}
+
+#[derive(Debug)]
+struct AnchorFile {
+    path: PathBuf,
+    /// What this run wrote last.
+    newest: Mutex<Option<Anchor>>,
+}
+
+/// What the operating system's clocks show at one moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Reading {
+    /// Since 1970, milliseconds; the only clock that goes on while the machine is off.
+    wall_ms: i64,
+    /// Unknown where the system does not tell.
+    boot: Option<Boot>,
+}
+
+/// Time since the machine was booted. It counts sleep and nobody can set it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Boot {
+    /// Another one after each boot.
+    id: String,
+    uptime_ms: i64,
+}
+
+impl Reading {
+    fn now() -> Self {
+        let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Self {
+            wall_ms: millis(wall),
+            boot: Boot::now(),
+        }
+    }
+}
+
+impl Boot {
+    fn now() -> Option<Self> {
+        let id = fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
+        let uptime = fs::read_to_string("/proc/uptime").ok()?;
+        Some(Self {
+            id: id.trim().to_owned(),
+            uptime_ms: uptime_ms(&uptime)?,
+        })
+    }
+
+    /// Milliseconds from then to this moment, if both are of one boot. A container that is shown an
+    /// uptime of its own can make it go back; such a reading says nothing.
+    fn since(&self, then: &Self) -> Option<i64> {
+        let passed = self.uptime_ms.checked_sub(then.uptime_ms)?;
+        (self.id == then.id && passed >= 0).then_some(passed)
+    }
+}
+
+/// The first number of `/proc/uptime`: seconds with two decimals.
+fn uptime_ms(text: &str) -> Option<i64> {
+    let (seconds, hundredths) = text.split_whitespace().next()?.split_once('.')?;
+    if hundredths.len() != 2 {
+        return None;
+    }
+    let (seconds, hundredths): (i64, i64) = (seconds.parse().ok()?, hundredths.parse().ok()?);
+    seconds.checked_mul(1000)?.checked_add(hundredths * 10)
+}
+
+fn millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// The lease clock and the system's clocks at one moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Anchor {
+    lease_ms: i64,
+    reading: Reading,
+}
+
+impl Anchor {
+    /// What the lease clock shows when the system's clocks show this. It never goes back.
+    fn resumed_at(&self, now: &Reading) -> i64 {
+        let since_boot = now
+            .boot
+            .as_ref()
+            .zip(self.reading.boot.as_ref())
+            .and_then(|(now, then)| now.since(then));
+        let by_wall = || now.wall_ms.saturating_sub(self.reading.wall_ms).max(0);
+        self.lease_ms.saturating_add(since_boot.unwrap_or_else(by_wall))
+    }
+
+    /// Whether a run that began now would resume at the time that the clock shows, rebooted or not.
+    fn is_true_for(&self, current: &Self) -> bool {
+        let off_boot = Reading {
+            boot: None,
+            ..current.reading.clone()
+        };
+        let close = |resumed: i64| resumed.abs_diff(current.lease_ms) <= DRIFT_MAX_MS;
+        close(self.resumed_at(&current.reading))
+            && close(self.resumed_at(&off_boot))
+            && self.lease_ms.abs_diff(current.lease_ms) <= ANCHOR_AGE_MAX_MS
+    }
+
+    fn to_text(&self) -> String {
+        let mut text = format!(
+            "{HEADING}\nlease_ms {}\nwall_ms {}\n",
+            self.lease_ms, self.reading.wall_ms
+        );
+        if let Some(boot) = &self.reading.boot {
+            text += &format!("boot_id {}\nuptime_ms {}\n", boot.id, boot.uptime_ms);
+        }
+        text
+    }
+
+    fn from_text(text: &str) -> Option<Self> {
+        let fields = text.strip_prefix(HEADING)?;
+        let field = |name| {
+            fields
+                .lines()
+                .find_map(|line| line.strip_prefix(name)?.strip_prefix(' '))
+        };
+        let number = |name| field(name)?.parse().ok();
+        let boot = || {
+            Some(Boot {
+                id: field("boot_id")?.to_owned(),
+                uptime_ms: number("uptime_ms")?,
+            })
+        };
+        Some(Self {
+            lease_ms: number("lease_ms")?,
+            reading: Reading {
+                wall_ms: number("wall_ms")?,
+                boot: boot(),
+            },
+        })
+    }
+}
+
+fn read_anchor(path: &Path) -> Option<Anchor> {
+    let text = match fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
+        Err(error) => {
+            tracing::warn!(%error, path = %path.display(), "the lease clock goes on by the wall clock");
+            return None;
+        }
+    };
+    let anchor = Anchor::from_text(&text);
+    if anchor.is_none() {
+        tracing::warn!(path = %path.display(), "not an anchor of the lease clock: it goes on by the wall clock");
+    }
+    anchor
+}
+
+/// The file is there whole or not at all.
+fn write_anchor(path: &Path, anchor: &Anchor) -> io::Result<()> {
+    let draft = path.with_extension("tmp");
+    let mut file = File::create(&draft)?;
+    file.write_all(anchor.to_text().as_bytes())?;
+    file.sync_all()?;
+    fs::rename(&draft, path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn booted(id: &str, uptime_ms: i64, wall_ms: i64) -> Reading {
+        Reading {
+            wall_ms,
+            boot: Some(Boot {
+                id: id.to_owned(),
+                uptime_ms,
+            }),
+        }
+    }
+
+    #[test]
+    fn without_a_reboot_a_step_of_the_wall_clock_changes_nothing() {
+        let anchor = Anchor {
+            lease_ms: 70_000,
+            reading: booted("one", 5_000, 1_000_000),
+        };
+        for wall_ms in [0, 1_003_000, 900_000_000] {
+            assert_eq!(
+                anchor.resumed_at(&booted("one", 8_000, wall_ms)),
+                73_000,
+                "wall clock at {wall_ms}"
+            );
+        }
+    }
+
+    #[test]
+    fn after_a_reboot_the_wall_clock_tells_how_long_the_machine_was_off() {
+        let anchor = Anchor {
+            lease_ms: 70_000,
+            reading: booted("one", 5_000, 1_000_000),
+        };
+        assert_eq!(anchor.resumed_at(&booted("two", 6_000, 1_030_000)), 100_000);
+        assert_eq!(
+            anchor.resumed_at(&booted("two", 6_000, 0)),
+            70_000,
+            "never back, when the wall clock was lost"
+        );
+        let unknown = Reading {
+            wall_ms: 1_030_000,
+            boot: None,
+        };
+        assert_eq!(anchor.resumed_at(&unknown), 100_000);
+        let shrunk = booted("one", 4_000, 1_030_000);
+        assert_eq!(
+            anchor.resumed_at(&shrunk),
+            100_000,
+            "an uptime that went back says nothing"
+        );
+    }
+
+    #[test]
+    fn the_anchor_is_written_again_when_it_stops_being_true() {
+        let anchor = Anchor {
+            lease_ms: 70_000,
+            reading: booted("one", 5_000, 1_000_000),
+        };
+        let later = |uptime_ms, wall_ms| Anchor {
+            lease_ms: 80_000,
+            reading: booted("one", uptime_ms, wall_ms),
+        };
+        assert!(
+            anchor.is_true_for(&later(15_000, 1_010_000)),
+            "all clocks went on together"
+        );
+        assert!(
+            !anchor.is_true_for(&later(15_000, 1_410_000)),
+            "the wall clock was stepped"
+        );
+        assert!(
+            !anchor.is_true_for(&later(45_000, 1_040_000)),
+            "the machine slept"
+        );
+        let much_later = Anchor {
+            lease_ms: 1_070_000,
+            reading: booted("one", 1_005_000, 2_000_000),
+        };
+        assert!(!anchor.is_true_for(&much_later), "old");
+    }
+
+    #[test]
+    fn an_anchor_is_read_as_it_was_written() {
+        let anchor = Anchor {
+            lease_ms: -3,
+            reading: booted("0c06", 5_000, 1_000_000),
+        };
+        assert_eq!(Anchor::from_text(&anchor.to_text()), Some(anchor.clone()));
+        let unknown = Anchor {
+            reading: Reading {
+                boot: None,
+                ..anchor.reading
+            },
+            ..anchor
+        };
+        assert_eq!(Anchor::from_text(&unknown.to_text()), Some(unknown));
+        for broken in [
+            "",
+            "lease_ms 4\nwall_ms 4\n",
+            "taffrail lease clock 1\nlease_ms four\nwall_ms 4\n",
+        ] {
+            assert_eq!(Anchor::from_text(broken), None, "{broken:?}");
+        }
+    }
+
+    #[test]
+    fn uptime_is_read_with_its_decimals() {
+        assert_eq!(uptime_ms("1625.96 1394.88\n"), Some(1_625_960));
+        assert_eq!(uptime_ms("7.05 1.00\n"), Some(7_050));
+        for broken in ["", "12", "1.2 3.4", "x.00 1"] {
+            assert_eq!(uptime_ms(broken), None, "{broken:?}");
+        }
+    }
+
+    #[test]
+    fn a_clock_goes_on_where_the_run_before_left_it() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("lease-clock");
+        let ahead = Anchor {
+            lease_ms: 7_000_000_000_000,
+            reading: Reading::now(),
+        };
+        write_anchor(&path, &ahead).expect("written");
+        let first = LeaseClock::resume(&path).now_ms();
+        let second = LeaseClock::resume(&path).now_ms();
+        println!(
+            "anchor {}, first run {first}, second run {second}",
+            ahead.lease_ms
+        );
+        assert!(first >= ahead.lease_ms && first < ahead.lease_ms + 10_000);
+        // The time since boot is told in hundredths of a second.
+        assert!(second >= first - 10 && second < first + 10_000);
+    }
+
+    #[test]
+    fn a_broken_or_missing_anchor_begins_at_the_wall_clock() {
+        let dir = tempfile::tempdir().expect("a directory");
+        for content in [None, Some("scribble")] {
+            let path = dir.path().join("lease-clock");
+            if let Some(content) = content {
+                fs::write(&path, content).expect("written");
+            }
+            let begun = Reading::now().wall_ms;
+            let clock = LeaseClock::resume(&path);
+            assert!(
+                clock.now_ms() >= begun && clock.now_ms() < begun + 10_000,
+                "{content:?}"
+            );
+            assert!(read_anchor(&path).is_some(), "the next run finds an anchor");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn clones_count_the_same_monotonic_time() {
+        let clock = LeaseClock::fresh();
+        let (begun, clone) = (clock.now_ms(), clock.clone());
+        tokio::time::advance(Duration::from_millis(1_234)).await;
+        assert_eq!((clock.now_ms() - begun, clone.now_ms() - begun), (1_234, 1_234));
+    }
+}

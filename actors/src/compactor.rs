@@ -1,0 +1,205 @@
+//! Compactor: carries out what a compaction promised, and keeps an eye on space. Fed by the keyspace
+//! with compactions that are durable; what it wants deleted it submits to the store as any client does.
+//!
+//! A compaction is done in two steps. The command makes history below its revision unreadable at once.
+//! A pass over the index then finds the rows that nobody can reach any more and scrubs them from the
+//! log, some at a time, between the writes of others. A pass that was interrupted is made again at the
+//! next start: the replayed log shows the same rows again.
+
+mod auto_compacting;
+mod compactor_meter;
+mod pass;
+mod space_keeping;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use actix::{Actor, AsyncContext, Context, Handler};
+use model::{Effect, Revision};
+use tokio::sync::oneshot;
+
+use crate::auto_compaction::AutoCompaction;
+use crate::committed::CommittedBatch;
+use crate::mailbox::{Envelope, Mailbox};
+use crate::meter::Meter;
+use crate::shared_state::SharedState;
+use crate::space::Space;
+use crate::store::Store;
+use auto_compacting::compact_automatically;
+use pass::Pass;
+use space_keeping::SpaceKeeper;
+
+pub(crate) use compactor_meter::CompactorMeter;
+pub use compactor_meter::CompactorReport;
+
+/// The pipeline stands: compaction may begin. Told once, before any client.
+pub(crate) struct BeginCompaction {
+    /// Where rows to delete are submitted.
+    pub(crate) store: Store,
+}
+
+/// Asks to be told when the rows of every compaction so far are deleted from the log.
+pub(crate) struct WaitCompacted {
+    /// Told when they are.
+    pub(crate) done: oneshot::Sender<()>,
+}
+
+/// Everything that the compaction at this revision makes unreachable is deleted.
+struct Passed {
+    revision: Revision,
+}
+
+/// The actor.
+pub(crate) struct Compactor {
+    shared: Arc<SharedState>,
+    space: Arc<Space>,
+    auto: AutoCompaction,
+    compactions: Arc<CompactorMeter>,
+    meter: Arc<Meter>,
+    /// The newest compaction.
+    wanted: Revision,
+    /// The compaction whose rows are all deleted.
+    passed: Revision,
+    /// Whether a pass is under way; there is one at a time, and it carries its own revision.
+    passing: bool,
+    /// Who waits, and for which compaction.
+    waiting: Vec<(Revision, oneshot::Sender<()>)>,
+    /// None until the pipeline stands.
+    client: Option<Client>,
+}
+
+/// Where commands go, and where the end of a pass is told.
+#[derive(Clone)]
+struct Client {
+    store: Store,
+    itself: Mailbox<Compactor>,
+}
+
+impl Compactor {
+    /// A compactor for the shared state. Whether the last run finished its work is not known, so it is
+    /// gone through again.
+    pub(crate) fn new(
+        shared: Arc<SharedState>,
+        space: Arc<Space>,
+        auto: AutoCompaction,
+        compactions: Arc<CompactorMeter>,
+        meter: Arc<Meter>,
+    ) -> Self {
+        Self {
+            wanted: shared.compact_revision(),
+            passed: Revision::NEVER_COMPACTED,
+            passing: false,
+            waiting: Vec::new(),
+            client: None,
+            shared,
+            space,
+            auto,
+            compactions,
+            meter,
+        }
+    }
+
+    fn begin(&mut self, store: Store, context: &Context<Self>) {
+        let keeper = SpaceKeeper {
+            shared: Arc::clone(&self.shared),
+            space: Arc::clone(&self.space),
+            compactions: Arc::clone(&self.compactions),
+            store: store.clone(),
+        };
+        actix_rt::spawn(keeper.keep());
+        let (shared, compactions) = (Arc::clone(&self.shared), Arc::clone(&self.compactions));
+        actix_rt::spawn(compact_automatically(
+            self.auto,
+            shared,
+            store.clone(),
+            compactions,
+        ));
+        let itself = Mailbox::new(context.address(), Arc::clone(&self.meter));
+        self.client = Some(Client { store, itself });
+        self.start_pass();
+    }
+
+    fn committed(&mut self, batch: &CommittedBatch) {
+        for effect in &batch.others {
+            if let Effect::Compacted(revision) = effect {
+                self.wanted = self.wanted.max(*revision);
+            }
+        }
+        self.start_pass();
+    }
+
+    /// One pass at a time: rows must go in the order in which passes find them.
+    fn start_pass(&mut self) {
+        let Some(client) = self.client.clone() else { return };
+        if self.passing || self.wanted <= self.passed {
+            return;
+        }
+        self.passing = true;
+        let revision = self.wanted;
+        let pass = Pass {
+            revision,
+            shared: Arc::clone(&self.shared),
+            store: client.store,
+            compactions: Arc::clone(&self.compactions),
+        };
+        actix_rt::spawn(async move {
+            if pass.run().await.is_ok() {
+                client.itself.tell(Passed { revision });
+            }
+        });
+    }
+
+    fn passed(&mut self, revision: Revision) {
+        self.passing = false;
+        self.passed = revision;
+        for (_, done) in self.waiting.extract_if(.., |(wanted, _)| *wanted <= revision) {
+            let _gone = done.send(());
+        }
+        self.start_pass();
+    }
+
+    fn wait(&mut self, done: oneshot::Sender<()>) {
+        if self.wanted <= self.passed {
+            let _gone = done.send(());
+        } else {
+            self.waiting.push((self.wanted, done));
+        }
+    }
+}
+
+impl Actor for Compactor {
+    type Context = Context<Self>;
+}
+
+impl Handler<Envelope<BeginCompaction>> for Compactor {
+    type Result = ();
+
+    fn handle(&mut self, envelope: Envelope<BeginCompaction>, context: &mut Context<Self>) {
+        envelope.open(|begin| self.begin(begin.store, context));
+    }
+}
+
+impl Handler<Envelope<Arc<CommittedBatch>>> for Compactor {
+    type Result = ();
+
+    fn handle(&mut self, envelope: Envelope<Arc<CommittedBatch>>, _: &mut Context<Self>) {
+        envelope.open(|batch| self.committed(&batch));
+    }
+}
+
+impl Handler<Envelope<WaitCompacted>> for Compactor {
+    type Result = ();
+
+    fn handle(&mut self, envelope: Envelope<WaitCompacted>, _: &mut Context<Self>) {
+        envelope.open(|wait| self.wait(wait.done));
+    }
+}
+
+impl Handler<Envelope<Passed>> for Compactor {
+    type Result = ();
+
+    fn handle(&mut self, envelope: Envelope<Passed>, _: &mut Context<Self>) {
+        envelope.open(|passed| self.passed(passed.revision));
+    }
+}

@@ -1,0 +1,96 @@
+//! One pass of compaction: over the index from end to end, and every unreachable row out of the log.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use model::{Command, Position, Revision};
+use tokio::time::{Instant, sleep};
+
+use super::CompactorMeter;
+use crate::errors::RequestError;
+use crate::shared_state::SharedState;
+use crate::store::Store;
+
+/// Keys looked at while the state is locked: some ten microseconds.
+const KEYS_PER_LOCK: usize = 512;
+/// The state is left alone for this long after each look, so that a pass takes a small share of it.
+const PAUSE: Duration = Duration::from_millis(1);
+/// Rows deleted by one command: it shares a commit with the writes of others and must not be felt there.
+const ROWS_PER_SCRUB: usize = 1000;
+/// Bounds of the pause after a scrub, which otherwise lasts as long as the scrub took.
+const SCRUB_PAUSE_MAX: Duration = Duration::from_millis(100);
+/// When a scrub that failed is tried again.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// A pass for the compaction at `revision`.
+///
+/// Rows are scrubbed strictly in the order in which the index gave them up, and one command at a time.
+/// A key's versions come oldest first and its tombstone last, so a crash in between can leave the
+/// tombstone without what it deleted, but never bring a deleted key back. For the same reason, and
+/// because the index has forgotten them already, rows whose scrub failed are tried until they are gone.
+pub(super) struct Pass {
+    pub(super) revision: Revision,
+    pub(super) shared: Arc<SharedState>,
+    pub(super) store: Store,
+    pub(super) compactions: Arc<CompactorMeter>,
+}
+
+impl Pass {
+    /// Makes the pass.
+    ///
+    /// # Errors
+    /// Only when the server is going down.
+    pub(super) async fn run(self) -> Result<(), RequestError> {
+        let begun = Instant::now();
+        self.compactions.pass_begun();
+        let mut unreachable = VecDeque::new();
+        let mut next = Some(Bytes::new());
+        while let Some(from) = next {
+            next = self.look(&from, &mut unreachable);
+            sleep(PAUSE).await;
+            while unreachable.len() >= ROWS_PER_SCRUB {
+                self.scrub(unreachable.drain(..ROWS_PER_SCRUB).collect()).await?;
+            }
+        }
+        if !unreachable.is_empty() {
+            self.scrub(unreachable.into()).await?;
+        }
+        self.compactions.pass_ended(begun.elapsed());
+        Ok(())
+    }
+
+    /// Takes what is unreachable out of the next part of the index; returns where the one after it begins.
+    fn look(&self, from: &[u8], unreachable: &mut VecDeque<Position>) -> Option<Bytes> {
+        let (begun, found) = self.shared.write(|state| {
+            let begun = Instant::now();
+            (
+                begun,
+                state.index_mut().compact(from, self.revision, KEYS_PER_LOCK),
+            )
+        });
+        self.compactions.looked(begun.elapsed(), found.positions.len());
+        unreachable.extend(found.positions);
+        found.next
+    }
+
+    async fn scrub(&self, rows: Vec<Position>) -> Result<(), RequestError> {
+        let begun = Instant::now();
+        let mut failures = 0;
+        while let Err(error) = self.store.submit_own(Command::Scrub(rows.clone())).await {
+            if error == RequestError::Stopped {
+                return Err(error);
+            }
+            if failures == 0 {
+                tracing::warn!(%error, rows = rows.len(), "compacted rows were not deleted and will be tried again");
+            }
+            failures += 1;
+            self.compactions.scrub_failed();
+            sleep(RETRY).await;
+        }
+        self.compactions.scrubbed(rows.len());
+        sleep(begun.elapsed().min(SCRUB_PAUSE_MAX)).await;
+        Ok(())
+    }
+}

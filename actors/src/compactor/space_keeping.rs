@@ -1,0 +1,77 @@
+//! Measures the space that the log takes, and clears the alarm of the quota when space has returned.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use journal::{ReadError, Size};
+use model::{Alarm, AlarmAction, Command};
+
+use super::CompactorMeter;
+use crate::errors::RequestError;
+use crate::shared_state::SharedState;
+use crate::space::Space;
+use crate::store::Store;
+
+/// How often space is measured. In between it is estimated from what is written.
+const INTERVAL: Duration = Duration::from_secs(1);
+
+/// Keeps the space quota's idea of bytes in use close to the truth.
+pub(super) struct SpaceKeeper {
+    pub(super) shared: Arc<SharedState>,
+    pub(super) space: Arc<Space>,
+    pub(super) compactions: Arc<CompactorMeter>,
+    pub(super) store: Store,
+}
+
+impl SpaceKeeper {
+    /// Measures and clears for as long as it is polled.
+    ///
+    /// An alarm that was raised before this run began is taken for the quota's: nobody remembers.
+    pub(super) async fn keep(self) {
+        let mut clearing = self.alarm_is_raised();
+        let mut unreadable = false;
+        loop {
+            match self.measure().await {
+                Ok(size) => {
+                    unreadable = false;
+                    self.compactions.measured(size);
+                    clearing |= self.space.measured(size.in_use);
+                    if clearing && self.has_room(size.in_use) {
+                        clearing = self.clear().await.is_err();
+                    }
+                }
+                Err(error) => {
+                    if !std::mem::replace(&mut unreadable, true) {
+                        tracing::warn!(%error, "the space that the log takes could not be measured");
+                    }
+                }
+            }
+            tokio::time::sleep(INTERVAL).await;
+        }
+    }
+
+    fn alarm_is_raised(&self) -> bool {
+        self.shared.read(|state| state.alarms().contains(&Alarm::NoSpace))
+    }
+
+    /// Measuring may block on the disk.
+    async fn measure(&self) -> Result<Size, ReadError> {
+        let reader = Arc::clone(self.shared.reader());
+        let measured = tokio::task::spawn_blocking(move || reader.size()).await;
+        measured.unwrap_or_else(|error| Err(ReadError::Failed(error.to_string())))
+    }
+
+    /// The alarm is cleared at nine tenths of the quota, so that it does not come and go with every write.
+    fn has_room(&self, in_use: u64) -> bool {
+        self.space.quota().is_none_or(|quota| in_use < quota - quota / 10)
+    }
+
+    /// A clearing that fails is tried again after the next measurement.
+    async fn clear(&self) -> Result<(), RequestError> {
+        self.store
+            .submit_own(Command::Alarm(AlarmAction::Deactivate(Alarm::NoSpace)))
+            .await?;
+        tracing::info!("space has returned: the alarm NOSPACE is cleared");
+        Ok(())
+    }
+}

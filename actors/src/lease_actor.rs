@@ -1,0 +1,383 @@
+//! LeaseActor: runs the deadlines of leases. Fed by the store with keep-alives and questions and by the
+//! keyspace with what became of leases; what it wants changed it submits to the store as any client does.
+//!
+//! Running time is the lease clock's, which no step of the wall clock moves. The stored deadline runs
+//! ahead of the running one by a slack, so most keep-alives cost no write: only one that would pass the
+//! stored deadline is answered after a new one is durable. A restart goes on from the stored deadline:
+//! it may lengthen a lease by the slack, and never shortens it.
+//!
+//! Leases that are due are revoked together, so that their revocations share batches. Whether a lease
+//! was renewed in time is decided here, where keep-alives and expiry stand in one queue.
+
+mod deadlines;
+mod lease_meter;
+#[cfg(test)]
+mod tests;
+
+use std::mem;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::{Actor, AsyncContext, Context, Handler};
+use bytes::Bytes;
+use model::{Command, Effect, LeaseId, Refusal, Revision};
+use tokio::sync::oneshot;
+
+use crate::clock::LeaseClock;
+use crate::committed::CommittedBatch;
+use crate::errors::RequestError;
+use crate::mailbox::{Envelope, Mailbox};
+use crate::meter::Meter;
+use crate::shared_state::SharedState;
+use crate::store::Store;
+use deadlines::{Deadlines, Keeper, KeptAlive, Renewal};
+
+pub(crate) use lease_meter::LeaseMeter;
+pub use lease_meter::LeaseReport;
+
+/// Leases are looked at this often, and a failed revocation is tried again.
+const TICK_MAX: Duration = Duration::from_millis(500);
+/// And not more often than this: what is due in between is revoked together.
+const TICK_MIN: Duration = Duration::from_millis(50);
+/// Revocations under way at once: enough to fill some batches, little enough for clients to get in between.
+const REVOCATIONS_MAX: usize = 4096;
+
+/// Renews a lease.
+pub(crate) struct KeepAlive {
+    /// The lease.
+    pub(crate) id: LeaseId,
+    /// Told when the renewal is safe.
+    pub(crate) answer: oneshot::Sender<Result<KeepAliveReply, RequestError>>,
+}
+
+/// The answer to a keep-alive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KeepAliveReply {
+    /// The store's revision before the renewal.
+    pub revision: Revision,
+    /// The time to live from now on, seconds; zero if the lease is unknown or over.
+    pub ttl: i64,
+}
+
+/// Asks how much time a lease has left.
+pub(crate) struct TimeToLive {
+    /// The lease.
+    pub(crate) id: LeaseId,
+    /// Whether its keys are wanted.
+    pub(crate) keys: bool,
+    /// Told at once.
+    pub(crate) answer: oneshot::Sender<Result<TimeToLiveReply, RequestError>>,
+}
+
+/// What a lease has left.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TimeToLiveReply {
+    /// The store's revision.
+    pub revision: Revision,
+    /// Whole seconds left; -1 if the lease is unknown.
+    pub ttl: i64,
+    /// The granted time to live, seconds; zero if the lease is unknown.
+    pub granted_ttl: i64,
+    /// The keys attached to it, in order, if they were asked for.
+    pub keys: Vec<Bytes>,
+}
+
+/// Asks for every lease, the first to expire first.
+pub(crate) struct ListLeases {
+    /// Told at once.
+    pub(crate) answer: oneshot::Sender<Result<Vec<LeaseId>, RequestError>>,
+}
+
+/// The pipeline stands: leases may expire from now on. Told once, before any client.
+pub(crate) struct BeginLeases {
+    /// Where revocations and renewals are submitted.
+    pub(crate) store: Store,
+}
+
+/// Time has passed.
+struct Tick;
+
+/// What became of the revocation of an expired lease.
+struct Revoked {
+    id: LeaseId,
+    outcome: Result<(), RequestError>,
+}
+
+/// What became of a renewal that had to be stored.
+struct Stored {
+    renewal: Renewal,
+    outcome: Result<(), RequestError>,
+}
+
+/// The actor.
+pub(crate) struct LeaseActor {
+    shared: Arc<SharedState>,
+    clock: LeaseClock,
+    deadlines: Deadlines,
+    /// Revocations under way.
+    revoking: usize,
+    /// Whether the last revocation failed.
+    failing: bool,
+    leases: Arc<LeaseMeter>,
+    meter: Arc<Meter>,
+    /// None until the pipeline stands.
+    client: Option<Client>,
+}
+
+/// Time as one more client: where its commands go, and where the answers come back to.
+#[derive(Clone)]
+struct Client {
+    store: Store,
+    itself: Mailbox<LeaseActor>,
+}
+
+impl Client {
+    async fn submit(&self, command: Command) -> Result<(), RequestError> {
+        self.store.submit_own(command).await.map(drop)
+    }
+
+    fn revoke(&self, id: LeaseId) {
+        let client = self.clone();
+        actix_rt::spawn(async move {
+            let outcome = client.submit(Command::LeaseRevoke(id)).await;
+            client.itself.tell(Revoked { id, outcome });
+        });
+    }
+
+    fn renew(&self, renewal: Renewal) {
+        let client = self.clone();
+        let Renewal { id, deadline_ms } = renewal;
+        actix_rt::spawn(async move {
+            let outcome = client.submit(Command::LeaseRenew { id, deadline_ms }).await;
+            client.itself.tell(Stored { renewal, outcome });
+        });
+    }
+}
+
+impl LeaseActor {
+    /// An actor that runs the leases of the shared state.
+    pub(crate) fn new(
+        shared: Arc<SharedState>,
+        clock: LeaseClock,
+        leases: Arc<LeaseMeter>,
+        meter: Arc<Meter>,
+    ) -> Self {
+        let stored = shared.read(|state| state.leases());
+        let deadlines = Deadlines::load(stored.into_values(), clock.now_ms());
+        leases.active(deadlines.len());
+        Self {
+            shared,
+            clock,
+            deadlines,
+            revoking: 0,
+            failing: false,
+            leases,
+            meter,
+            client: None,
+        }
+    }
+
+    fn begin(&mut self, store: Store, context: &Context<Self>) {
+        let itself = Mailbox::new(context.address(), Arc::clone(&self.meter));
+        itself.tell(Tick);
+        self.client = Some(Client { store, itself });
+        actix_rt::spawn(self.clock.clone().keep_anchored());
+    }
+
+    fn committed(&mut self, batch: &CommittedBatch) {
+        let now_ms = self.clock.now_ms();
+        for effect in &batch.others {
+            match effect {
+                Effect::LeaseGranted(lease) => {
+                    self.deadlines.granted(*lease, now_ms);
+                    self.leases.granted();
+                }
+                Effect::LeaseRenewed(lease) => self.deadlines.stored(*lease),
+                Effect::LeaseRevoked(id) => {
+                    self.deadlines.revoked(*id);
+                    self.leases.revoked();
+                }
+                _ => {}
+            }
+        }
+        self.leases.active(self.deadlines.len());
+    }
+
+    fn keep_alive(&mut self, keep_alive: KeepAlive) {
+        let keeper = Keeper {
+            revision: self.shared.revision(),
+            answer: keep_alive.answer,
+        };
+        match self
+            .deadlines
+            .keep_alive(keep_alive.id, self.clock.now_ms(), keeper)
+        {
+            KeptAlive::Gone | KeptAlive::Shares => {}
+            KeptAlive::Renewed => self.leases.renewed(1),
+            KeptAlive::Store(renewal) => self.store(renewal),
+        }
+    }
+
+    /// The keepers of a renewal that nobody can store are told so.
+    fn store(&mut self, renewal: Renewal) {
+        match &self.client {
+            Some(client) => client.renew(renewal),
+            None => drop(
+                self.deadlines
+                    .settle(renewal, Err(RequestError::Stopped), self.clock.now_ms()),
+            ),
+        }
+    }
+
+    fn stored(&mut self, stored: Stored) {
+        self.leases.stored();
+        let (told, again) = self
+            .deadlines
+            .settle(stored.renewal, stored.outcome, self.clock.now_ms());
+        self.leases.renewed(told);
+        if let Some(again) = again {
+            self.store(again);
+        }
+    }
+
+    fn tick(&mut self, context: &mut Context<Self>) {
+        self.expire();
+        context.run_later(self.until_next_tick(), |actor, _| {
+            if let Some(client) = &actor.client {
+                client.itself.tell(Tick);
+            }
+        });
+    }
+
+    fn until_next_tick(&self) -> Duration {
+        if self.failing {
+            return TICK_MAX;
+        }
+        let next_ms = self
+            .deadlines
+            .next_due_ms()
+            .map(|due_ms| due_ms.saturating_sub(self.clock.now_ms()).max(0));
+        next_ms
+            .map_or(TICK_MAX, |left| Duration::from_millis(left.unsigned_abs()))
+            .clamp(TICK_MIN, TICK_MAX)
+    }
+
+    /// Revokes everything that is due, as far as there is room.
+    fn expire(&mut self) {
+        let Some(client) = &self.client else { return };
+        let room = REVOCATIONS_MAX.saturating_sub(self.revoking);
+        for id in self.deadlines.take_due(self.clock.now_ms(), room) {
+            self.revoking += 1;
+            client.revoke(id);
+        }
+    }
+
+    /// A lease that is gone already is as good as one revoked now. Everything else is tried again.
+    fn expired(&mut self, revoked: Revoked) {
+        self.revoking -= 1;
+        match revoked.outcome {
+            Ok(()) => {
+                self.failing = false;
+                self.leases.expired();
+            }
+            Err(RequestError::Refused(Refusal::LeaseNotFound)) => {}
+            Err(error) => self.not_revoked(revoked.id, &error),
+        }
+    }
+
+    /// A log that cannot be written fails every revocation: that is said once.
+    fn not_revoked(&mut self, id: LeaseId, error: &RequestError) {
+        if !mem::replace(&mut self.failing, true) {
+            tracing::warn!(%error, lease = id.0, "an expired lease was not revoked and will be tried again");
+        }
+        self.leases.failed();
+        self.deadlines.retry(id);
+    }
+
+    fn time_to_live(&self, id: LeaseId, keys: bool) -> TimeToLiveReply {
+        let revision = self.shared.revision();
+        let Some((ttl, granted_ttl)) = self.deadlines.time_to_live(id, self.clock.now_ms()) else {
+            return TimeToLiveReply {
+                revision,
+                ttl: -1,
+                granted_ttl: 0,
+                keys: Vec::new(),
+            };
+        };
+        let attached = || self.shared.read(|state| state.lease_keys(id).cloned().collect());
+        TimeToLiveReply {
+            revision,
+            ttl,
+            granted_ttl,
+            keys: if keys { attached() } else { Vec::new() },
+        }
+    }
+}
+
+impl Actor for LeaseActor {
+    type Context = Context<Self>;
+}
+
+impl Handler<Envelope<BeginLeases>> for LeaseActor {
+    type Result = ();
+
+    fn handle(&mut self, envelope: Envelope<BeginLeases>, context: &mut Context<Self>) {
+        envelope.open(|begin| self.begin(begin.store, context));
+    }
+}
+
+impl Handler<Envelope<Arc<CommittedBatch>>> for LeaseActor {
+    type Result = ();
+
+    fn handle(&mut self, envelope: Envelope<Arc<CommittedBatch>>, _: &mut Context<Self>) {
+        envelope.open(|batch| self.committed(&batch));
+    }
+}
+
+impl Handler<Envelope<KeepAlive>> for LeaseActor {
+    type Result = ();
+
+    fn handle(&mut self, envelope: Envelope<KeepAlive>, _: &mut Context<Self>) {
+        envelope.open(|keep_alive| self.keep_alive(keep_alive));
+    }
+}
+
+impl Handler<Envelope<TimeToLive>> for LeaseActor {
+    type Result = ();
+
+    fn handle(&mut self, envelope: Envelope<TimeToLive>, _: &mut Context<Self>) {
+        envelope.open(|asked| drop(asked.answer.send(Ok(self.time_to_live(asked.id, asked.keys)))));
+    }
+}
+
+impl Handler<Envelope<ListLeases>> for LeaseActor {
+    type Result = ();
+
+    fn handle(&mut self, envelope: Envelope<ListLeases>, _: &mut Context<Self>) {
+        envelope.open(|asked| drop(asked.answer.send(Ok(self.deadlines.by_expiry()))));
+    }
+}
+
+impl Handler<Envelope<Tick>> for LeaseActor {
+    type Result = ();
+
+    fn handle(&mut self, envelope: Envelope<Tick>, context: &mut Context<Self>) {
+        envelope.open(|Tick| self.tick(context));
+    }
+}
+
+impl Handler<Envelope<Revoked>> for LeaseActor {
+    type Result = ();
+
+    fn handle(&mut self, envelope: Envelope<Revoked>, _: &mut Context<Self>) {
+        envelope.open(|revoked| self.expired(revoked));
+    }
+}
+
+impl Handler<Envelope<Stored>> for LeaseActor {
+    type Result = ();
+
+    fn handle(&mut self, envelope: Envelope<Stored>, _: &mut Context<Self>) {
+        envelope.open(|stored| self.stored(stored));
+    }
+}
