@@ -15,7 +15,7 @@ const SAMPLES_PER_INTERVAL: u32 = 10;
 const REVISION_INTERVAL: Duration = Duration::from_secs(300);
 
 /// Whether and how history is compacted without being asked.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum AutoCompaction {
     /// Only when asked.
     #[default]
@@ -36,8 +36,8 @@ pub(crate) enum Schedule {
 
 impl AutoCompaction {
     /// Begins at `now`, with the store at `revision`; none if there is nothing to do, ever.
-    pub(crate) fn begin(self, now: Duration, revision: Revision) -> Option<Schedule> {
-        match self {
+    pub(crate) fn begin(&self, now: Duration, revision: Revision) -> Option<Schedule> {
+        match *self {
             Self::Periodic(period) if !period.is_zero() => {
                 Some(Schedule::Periodic(Window::begin(period, now, revision)))
             }

@@ -110,7 +110,7 @@ impl Compactor {
         actix_rt::spawn(keeper.keep());
         let (shared, compactions) = (Arc::clone(&self.shared), Arc::clone(&self.compactions));
         actix_rt::spawn(compact_automatically(
-            self.auto,
+            self.auto.clone(),
             shared,
             store.clone(),
             compactions,
