@@ -32,7 +32,7 @@ pub use self::restore::{RestoreOptions, restore};
 pub use self::verify::{Problem, Verification, verify};
 use crate::{AppendError, Journal, OpenError, Reader};
 
-/// What can be chosen about a log on disk, in bytes unless it says otherwise. The defaults are measured.
+/// What can be chosen about a log on disk, in bytes unless it says otherwise.
 #[derive(Clone, Copy, Debug)]
 pub struct SqliteOptions {
     /// How much the write-ahead log grows before another piece of it is brought into the database.
@@ -129,8 +129,11 @@ impl SqliteJournal {
     }
 
     fn note(&mut self, error: AppendError) -> AppendError {
-        if matches!(error, AppendError::Unknown(_)) {
-            self.unknown = Some(error.clone());
+        match error {
+            AppendError::Unknown(_) => self.unknown = Some(error.clone()),
+            // Once all of the write-ahead log is in the database its space serves for what comes next.
+            AppendError::Full => self.checkpointer.wake(),
+            AppendError::Failed(_) => {}
         }
         error
     }
