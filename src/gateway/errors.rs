@@ -43,7 +43,7 @@ pub(super) async fn not_found() -> Response {
 }
 
 /// The path takes `POST` alone.
-pub(super) async fn method_not_allowed() -> Response {
+pub(super) fn method_not_allowed() -> Response {
     response(&Status::unimplemented("Method Not Allowed"))
 }
 

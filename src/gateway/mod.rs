@@ -15,13 +15,16 @@ use std::sync::LazyLock;
 use axum::Router;
 use axum::extract::Request;
 use axum::response::Response;
-use axum::routing::post;
+use axum::routing::{MethodRouter, any};
 use http::uri::PathAndQuery;
 use prost_reflect::{DescriptorPool, MessageDescriptor, MethodDescriptor};
 use tonic::service::Routes;
 
 /// How much larger than a message its JSON may be: base64 adds a third, names and quotes the rest.
 const JSON_OVERHEAD: usize = 2;
+
+/// Where the gateway is found: the older name is still understood by etcd.
+const PREFIXES: [&str; 2] = ["/v3", "/v3beta"];
 
 static DESCRIPTORS: LazyLock<DescriptorPool> = LazyLock::new(|| {
     DescriptorPool::decode(proto::FILE_DESCRIPTOR_SET)
@@ -41,30 +44,35 @@ struct Method {
 
 /// The gateway to the services of `routes`, whose messages are at most `max_message_bytes` long.
 pub(crate) fn router(routes: &Routes, max_message_bytes: usize) -> Router {
-    let mut router = Router::new().route("/v3/{*unknown}", axum::routing::any(errors::not_found));
+    let mut router = Router::new();
+    for prefix in PREFIXES {
+        router = router.route(&format!("{prefix}/"), any(errors::not_found));
+        router = router.route(&format!("{prefix}/{{*unknown}}"), any(errors::not_found));
+    }
     for service in DESCRIPTORS.services() {
         for method in service.methods() {
             let streams = method.is_client_streaming() || method.is_server_streaming();
             for path in paths::of_method(method.full_name()) {
                 let method = Method::new(routes, &method, max_message_bytes);
-                router = router.route(path, route(method, streams));
+                for prefix in PREFIXES {
+                    router = router.route(&format!("{prefix}{path}"), route(method.clone(), streams));
+                }
             }
         }
     }
     router
 }
 
-fn route(method: Method, streams: bool) -> axum::routing::MethodRouter {
-    let handler = move |request: Request| async move { call(method, streams, request).await };
-    post(handler).fallback(errors::method_not_allowed)
+/// A route that sees to the HTTP method itself: etcd's has no `Allow` header.
+fn route(method: Method, streams: bool) -> MethodRouter {
+    any(move |request: Request| call(method, streams, request))
 }
 
 async fn call(method: Method, streams: bool, request: Request) -> Response {
-    let body = request.into_body();
-    if streams {
-        streaming::call(method, body).await
-    } else {
-        unary::call(method, body).await
+    match (request.method() == http::Method::POST, streams) {
+        (false, _) => errors::method_not_allowed(),
+        (true, false) => unary::call(method, request.into_body()).await,
+        (true, true) => streaming::call(method, request.into_body()).await,
     }
 }
 
@@ -112,6 +120,7 @@ mod tests {
             status("POST", "/v3/kv/rangestream", "{}").await,
             StatusCode::NOT_FOUND
         );
+        assert_eq!(status("POST", "/v3/", "{}").await, StatusCode::NOT_FOUND);
         assert_eq!(status("GET", "/v3/kv/put", "").await, StatusCode::NOT_IMPLEMENTED);
     }
 
@@ -126,6 +135,10 @@ mod tests {
 
     #[tokio::test]
     async fn good_json_reaches_the_services() {
+        assert_eq!(
+            status("POST", "/v3beta/kv/put", "{}").await,
+            StatusCode::NOT_IMPLEMENTED
+        );
         assert_eq!(
             status("POST", "/v3/kv/put", "{}").await,
             StatusCode::NOT_IMPLEMENTED

@@ -1,7 +1,7 @@
-//! The Auth service of a server that has no users: what etcd answers while authentication is off.
+//! The Auth service of a server that has no users and roles.
 //!
-//! Every question about a user or a role is answered as by an etcd that has none. Making one is refused: a
-//! server that took users and could not check them would promise a protection that is not there.
+//! etcd lets them be made while authentication is off. A server that took users and could not check them would
+//! promise a protection that is not there, so all but the status is refused.
 
 use std::sync::Arc;
 
@@ -31,34 +31,8 @@ fn not_enabled<T>() -> Result<Response<T>, Status> {
     ))
 }
 
-fn no_such_user<T>() -> Result<Response<T>, Status> {
-    Err(Status::failed_precondition("etcdserver: user name not found"))
-}
-
-fn no_such_role<T>() -> Result<Response<T>, Status> {
-    Err(Status::failed_precondition("etcdserver: role name not found"))
-}
-
 #[tonic::async_trait]
 impl Auth for AuthService {
-    async fn auth_enable(
-        &self,
-        _: Request<pb::AuthEnableRequest>,
-    ) -> Result<Response<pb::AuthEnableResponse>, Status> {
-        Err(Status::failed_precondition(
-            "etcdserver: root user does not exist",
-        ))
-    }
-
-    async fn auth_disable(
-        &self,
-        _: Request<pb::AuthDisableRequest>,
-    ) -> Result<Response<pb::AuthDisableResponse>, Status> {
-        Ok(Response::new(pb::AuthDisableResponse {
-            header: self.context.header_now(),
-        }))
-    }
-
     async fn auth_status(
         &self,
         _: Request<pb::AuthStatusRequest>,
@@ -71,6 +45,20 @@ impl Auth for AuthService {
         }))
     }
 
+    async fn auth_enable(
+        &self,
+        _: Request<pb::AuthEnableRequest>,
+    ) -> Result<Response<pb::AuthEnableResponse>, Status> {
+        not_enabled()
+    }
+
+    async fn auth_disable(
+        &self,
+        _: Request<pb::AuthDisableRequest>,
+    ) -> Result<Response<pb::AuthDisableResponse>, Status> {
+        not_enabled()
+    }
+
     async fn authenticate(
         &self,
         _: Request<pb::AuthenticateRequest>,
@@ -80,11 +68,8 @@ impl Auth for AuthService {
 
     async fn user_add(
         &self,
-        request: Request<pb::AuthUserAddRequest>,
+        _: Request<pb::AuthUserAddRequest>,
     ) -> Result<Response<pb::AuthUserAddResponse>, Status> {
-        if request.into_inner().name.is_empty() {
-            return Err(Status::invalid_argument("etcdserver: user name is empty"));
-        }
         not_enabled()
     }
 
@@ -92,54 +77,48 @@ impl Auth for AuthService {
         &self,
         _: Request<pb::AuthUserGetRequest>,
     ) -> Result<Response<pb::AuthUserGetResponse>, Status> {
-        no_such_user()
+        not_enabled()
     }
 
     async fn user_list(
         &self,
         _: Request<pb::AuthUserListRequest>,
     ) -> Result<Response<pb::AuthUserListResponse>, Status> {
-        Ok(Response::new(pb::AuthUserListResponse {
-            header: self.context.header_now(),
-            users: Vec::new(),
-        }))
+        not_enabled()
     }
 
     async fn user_delete(
         &self,
         _: Request<pb::AuthUserDeleteRequest>,
     ) -> Result<Response<pb::AuthUserDeleteResponse>, Status> {
-        no_such_user()
+        not_enabled()
     }
 
     async fn user_change_password(
         &self,
         _: Request<pb::AuthUserChangePasswordRequest>,
     ) -> Result<Response<pb::AuthUserChangePasswordResponse>, Status> {
-        no_such_user()
+        not_enabled()
     }
 
     async fn user_grant_role(
         &self,
         _: Request<pb::AuthUserGrantRoleRequest>,
     ) -> Result<Response<pb::AuthUserGrantRoleResponse>, Status> {
-        no_such_user()
+        not_enabled()
     }
 
     async fn user_revoke_role(
         &self,
         _: Request<pb::AuthUserRevokeRoleRequest>,
     ) -> Result<Response<pb::AuthUserRevokeRoleResponse>, Status> {
-        no_such_user()
+        not_enabled()
     }
 
     async fn role_add(
         &self,
-        request: Request<pb::AuthRoleAddRequest>,
+        _: Request<pb::AuthRoleAddRequest>,
     ) -> Result<Response<pb::AuthRoleAddResponse>, Status> {
-        if request.into_inner().name.is_empty() {
-            return Err(Status::invalid_argument("etcdserver: role name is empty"));
-        }
         not_enabled()
     }
 
@@ -147,40 +126,34 @@ impl Auth for AuthService {
         &self,
         _: Request<pb::AuthRoleGetRequest>,
     ) -> Result<Response<pb::AuthRoleGetResponse>, Status> {
-        no_such_role()
+        not_enabled()
     }
 
     async fn role_list(
         &self,
         _: Request<pb::AuthRoleListRequest>,
     ) -> Result<Response<pb::AuthRoleListResponse>, Status> {
-        Ok(Response::new(pb::AuthRoleListResponse {
-            header: self.context.header_now(),
-            roles: Vec::new(),
-        }))
+        not_enabled()
     }
 
     async fn role_delete(
         &self,
         _: Request<pb::AuthRoleDeleteRequest>,
     ) -> Result<Response<pb::AuthRoleDeleteResponse>, Status> {
-        no_such_role()
+        not_enabled()
     }
 
     async fn role_grant_permission(
         &self,
-        request: Request<pb::AuthRoleGrantPermissionRequest>,
+        _: Request<pb::AuthRoleGrantPermissionRequest>,
     ) -> Result<Response<pb::AuthRoleGrantPermissionResponse>, Status> {
-        if request.into_inner().perm.is_none() {
-            return Err(Status::invalid_argument("etcdserver: permission not given"));
-        }
-        no_such_role()
+        not_enabled()
     }
 
     async fn role_revoke_permission(
         &self,
         _: Request<pb::AuthRoleRevokePermissionRequest>,
     ) -> Result<Response<pb::AuthRoleRevokePermissionResponse>, Status> {
-        no_such_role()
+        not_enabled()
     }
 }

@@ -1,17 +1,25 @@
-//! What etcd's interceptors do around every call, without a boxed future for it.
+//! What etcd's interceptors, and grpc-go beneath them, do around every call; without a boxed future for it.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
+use http::header::HeaderMap;
+use http::uri::PathAndQuery;
 use http::{Request, Response};
 use pin_project_lite::pin_project;
-use tonic::Status;
+use tonic::{Code, Status};
 use tower::{Layer, Service};
 
 use super::status;
 
 /// The metadata in which clients tell the version of their library.
 const CLIENT_API_VERSION: &str = "client-api-version";
+
+/// How a request's messages are compressed.
+const ENCODING: &str = "grpc-encoding";
+
+/// How an answer's messages may be compressed.
+const ACCEPT_ENCODING: &str = "grpc-accept-encoding";
 
 /// Puts an [`Interceptor`] around a service.
 #[derive(Clone, Copy, Debug)]
@@ -25,7 +33,7 @@ impl<S> Layer<S> for InterceptorLayer {
     }
 }
 
-/// Refuses calls with unreadable metadata, and names a message above the limit in etcd's words.
+/// Refuses calls that cannot be read, and says in etcd's words what tonic says in its own.
 ///
 /// A call that demands a leader (`hasleader`) goes through: a server that is alone always leads.
 #[derive(Clone, Debug)]
@@ -46,23 +54,39 @@ where
         self.inner.poll_ready(context)
     }
 
-    fn call(&mut self, request: Request<RequestBody>) -> Self::Future {
-        let version = request.headers().get(CLIENT_API_VERSION);
-        if version.is_some_and(|version| str::from_utf8(version.as_bytes()).is_err()) {
-            return Intercepted::Refused;
+    fn call(&mut self, mut request: Request<RequestBody>) -> Self::Future {
+        if let Err(refusal) = admit(request.headers_mut()) {
+            return Intercepted::Refused { refusal };
         }
+        let path = request.uri().path_and_query().cloned();
         Intercepted::Passed {
             call: self.inner.call(request),
+            path,
         }
     }
+}
+
+/// Whether the metadata of a call can be understood.
+fn admit(headers: &mut HeaderMap) -> Result<(), Status> {
+    let version = headers.get(CLIENT_API_VERSION);
+    if version.is_some_and(|version| str::from_utf8(version.as_bytes()).is_err()) {
+        return Err(status::invalid_client_api_version());
+    }
+    match headers.get(ENCODING).map(|encoding| encoding.as_bytes()) {
+        Some(b"gzip") => {}
+        // Compressing costs more than it saves here; etcd, too, compresses for those alone who began with it.
+        None | Some(b"identity") => drop(headers.remove(ACCEPT_ENCODING)),
+        Some(other) => return Err(status::no_decompressor(&String::from_utf8_lossy(other))),
+    }
+    Ok(())
 }
 
 pin_project! {
     /// A call that was refused at the door, or let in.
     #[project = InterceptedProjection]
     pub(super) enum Intercepted<F> {
-        Refused,
-        Passed { #[pin] call: F },
+        Refused { refusal: Status },
+        Passed { #[pin] call: F, path: Option<PathAndQuery> },
     }
 }
 
@@ -75,69 +99,108 @@ where
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         match self.project() {
-            InterceptedProjection::Refused => {
-                Poll::Ready(Ok(status::invalid_client_api_version().into_http()))
-            }
-            InterceptedProjection::Passed { call } => {
-                Poll::Ready(ready!(call.poll(context)).map(in_etcds_words))
+            InterceptedProjection::Refused { refusal } => Poll::Ready(Ok(refusal.clone().into_http())),
+            InterceptedProjection::Passed { call, path } => {
+                let response = ready!(call.poll(context));
+                let path = path.as_ref().map_or("", PathAndQuery::path);
+                Poll::Ready(response.map(|response| in_etcds_words(response, path)))
             }
         }
     }
 }
 
-/// tonic notes the status of a call that failed before its first answer beside the response.
-fn in_etcds_words<B: Default>(response: Response<B>) -> Response<B> {
-    let Some(refusal) = response.extensions().get::<Status>() else {
-        return response;
-    };
-    if refusal.code() != tonic::Code::OutOfRange {
+/// A call that failed before its first answer has its status in the headers.
+fn in_etcds_words<B: Default>(response: Response<B>, path: &str) -> Response<B> {
+    if !response.headers().contains_key(Status::GRPC_STATUS) {
         return response;
     }
-    status::of_received(refusal.clone()).into_http()
+    match Status::from_header_map(response.headers()) {
+        Some(failed) if failed.code() == Code::Unimplemented && failed.message().is_empty() => {
+            status::unknown_method(path).into_http()
+        }
+        Some(failed) if failed.code() == Code::OutOfRange => status::of_received(failed).into_http(),
+        _ => response,
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use std::convert::Infallible;
+    use std::sync::Mutex;
 
     use http::HeaderValue;
-    use tonic::Code;
     use tower::{ServiceExt, service_fn};
 
     use super::*;
 
-    async fn code_with(version: &[u8], answer: Response<String>) -> Option<Code> {
-        let answer = std::sync::Mutex::new(Some(answer));
-        let inner = service_fn(|_: Request<()>| {
-            let answer = answer
-                .lock()
-                .map(|mut answer| answer.take().unwrap_or_default())
-                .unwrap_or_default();
+    /// What a client hears when `answer` is what the service says, and what the service was asked.
+    async fn call(
+        header: (&'static str, &[u8]),
+        answer: Response<String>,
+    ) -> (Option<Status>, Option<HeaderMap>) {
+        let (answer, asked) = (Mutex::new(Some(answer)), Mutex::new(None));
+        let inner = service_fn(|request: Request<()>| {
+            *asked.lock().expect("one thread") = Some(request.headers().clone());
+            let answer = answer.lock().expect("one thread").take().expect("one call");
             async { Ok::<_, Infallible>(answer) }
         });
-        let mut request = Request::new(());
-        let version = HeaderValue::from_bytes(version).unwrap_or(HeaderValue::from_static("unusable"));
-        request.headers_mut().insert(CLIENT_API_VERSION, version);
+        let mut request = Request::builder()
+            .uri("/a.Service/Method")
+            .header(ACCEPT_ENCODING, "gzip");
+        request = request.header(header.0, HeaderValue::from_bytes(header.1).expect("a header"));
+        let request = request.body(()).expect("a request");
         let Ok(response) = InterceptorLayer.layer(inner).oneshot(request).await;
-        Status::from_header_map(response.headers()).map(|status| status.code())
+        let asked = asked.lock().expect("one thread").take();
+        (Status::from_header_map(response.headers()), asked)
+    }
+
+    fn code(answer: &(Option<Status>, Option<HeaderMap>)) -> Option<Code> {
+        answer.0.as_ref().map(Status::code)
     }
 
     #[tokio::test]
     async fn a_client_api_version_must_be_utf8() {
-        assert_eq!(code_with(b"3.7.1", Response::default()).await, None);
-        assert_eq!(code_with("3.7-größe".as_bytes(), Response::default()).await, None);
-        assert_eq!(
-            code_with(b"\xff", Response::default()).await,
-            Some(Code::InvalidArgument)
-        );
+        let version = |version| call((CLIENT_API_VERSION, version), Response::default());
+        assert_eq!(code(&version(b"3.7.1").await), None);
+        assert_eq!(code(&version("3.7-größe".as_bytes()).await), None);
+        let refused = version(b"\xff").await;
+        assert_eq!(code(&refused), Some(Code::InvalidArgument));
+        assert!(refused.1.is_none(), "the service must not be asked");
     }
 
     #[tokio::test]
-    async fn only_the_message_limit_is_renamed() {
+    async fn only_a_compressed_request_gets_a_compressed_answer() {
+        let accepts =
+            |headers: Option<HeaderMap>| headers.map(|headers| headers.contains_key(ACCEPT_ENCODING));
+        assert_eq!(
+            accepts(call((ENCODING, b"gzip"), Response::default()).await.1),
+            Some(true)
+        );
+        assert_eq!(
+            accepts(call((ENCODING, b"identity"), Response::default()).await.1),
+            Some(false)
+        );
+        assert_eq!(
+            accepts(call(("te", b"trailers"), Response::default()).await.1),
+            Some(false)
+        );
+        let (status, _) = call((ENCODING, b"deflate"), Response::default()).await;
+        let text = "grpc: Decompressor is not installed for grpc-encoding \"deflate\"";
+        assert_eq!(status.as_ref().map(Status::message), Some(text));
+    }
+
+    #[tokio::test]
+    async fn only_the_message_limit_and_unknown_methods_are_renamed() {
+        let answered = |status: Status| call(("te", b"trailers"), status.into_http());
         let large = "Error, decoded message length too large: found 3 bytes, the limit is: 2 bytes";
-        let large = Status::out_of_range(large).into_http();
-        assert_eq!(code_with(b"3.7", large).await, Some(Code::ResourceExhausted));
-        let compacted = status::refused(model::Refusal::Compacted).into_http();
-        assert_eq!(code_with(b"3.7", compacted).await, Some(Code::OutOfRange));
+        assert_eq!(
+            code(&answered(Status::out_of_range(large)).await),
+            Some(Code::ResourceExhausted)
+        );
+        let compacted = status::refused(model::Refusal::Compacted);
+        assert_eq!(code(&answered(compacted).await), Some(Code::OutOfRange));
+        let (unknown, _) = answered(Status::unimplemented("")).await;
+        let text = unknown.as_ref().map(Status::message);
+        assert_eq!(text, Some("unknown service a.Service"));
     }
 }

@@ -38,14 +38,14 @@ pub const CLUSTER_VERSION: &str = "3.7.0";
 /// The version of etcd's storage format that goes with [`ETCD_VERSION`], as far as clients can see one.
 pub const STORAGE_VERSION: &str = "3.7.0";
 
-/// A service that takes messages of the permitted size and gzip, as etcd's does.
-///
-/// It answers uncompressed: etcd compresses only for clients that compressed their request, and none does unasked.
+/// A service that takes messages of the permitted size and gzip, as etcd's does. The interceptor sees to it
+/// that only those get gzip who sent it.
 macro_rules! served {
     ($server:path, $service:expr, $context:expr) => {{
         use $server as Server;
         Server::from_arc(Arc::new($service))
             .accept_compressed(CompressionEncoding::Gzip)
+            .send_compressed(CompressionEncoding::Gzip)
             .max_decoding_message_size($context.limits().max_message_bytes())
             .max_encoding_message_size(usize::MAX)
     }};
@@ -53,8 +53,7 @@ macro_rules! served {
 
 /// All gRPC services of the server, ready to be added to what else listens on the port.
 ///
-/// Leftovers of snapshots that an earlier process did not finish are removed from the data directory. Must be
-/// called inside a tokio runtime: the health service is told about the shutdown by a task of its own.
+/// Leftovers of snapshots that an earlier process did not finish are removed from the data directory.
 pub fn routes(context: Context) -> Routes {
     maintenance::clear_leftovers(context.data_dir());
     let shared = Arc::new(context);

@@ -4,7 +4,13 @@
 
 use actors::RequestError;
 use model::Refusal;
+use proto::etcdserverpb::{
+    auth_server, cluster_server, kv_server, lease_server, maintenance_server, watch_server,
+};
+use proto::v3electionpb::election_server;
+use proto::v3lockpb::lock_server;
 use tonic::{Code, Status};
+use tonic_health::pb::health_server;
 
 /// The status of a request that did not get its answer.
 pub(super) fn status(error: RequestError) -> Status {
@@ -67,6 +73,41 @@ pub(super) fn watch_canceled() -> Status {
 /// `client-api-version` in a request's metadata is not UTF-8.
 pub(super) fn invalid_client_api_version() -> Status {
     Status::invalid_argument("etcdserver: invalid client api version")
+}
+
+/// A request's messages are compressed in a way that is not understood, in grpc-go's words.
+pub(super) fn no_decompressor(encoding: &str) -> Status {
+    Status::unimplemented(format!(
+        "grpc: Decompressor is not installed for grpc-encoding \"{encoding}\""
+    ))
+}
+
+/// Nothing answers to a path, in grpc-go's words.
+pub(super) fn unknown_method(path: &str) -> Status {
+    let Some((service, method)) = path.trim_start_matches('/').rsplit_once('/') else {
+        return Status::unimplemented(format!("malformed method name: \"{path}\""));
+    };
+    Status::unimplemented(if is_served(service) {
+        format!("unknown method {method} for service {service}")
+    } else {
+        format!("unknown service {service}")
+    })
+}
+
+/// Whether a service of this name is among those of the server.
+fn is_served(service: &str) -> bool {
+    [
+        kv_server::SERVICE_NAME,
+        watch_server::SERVICE_NAME,
+        lease_server::SERVICE_NAME,
+        cluster_server::SERVICE_NAME,
+        maintenance_server::SERVICE_NAME,
+        auth_server::SERVICE_NAME,
+        lock_server::SERVICE_NAME,
+        election_server::SERVICE_NAME,
+        health_server::SERVICE_NAME,
+    ]
+    .contains(&service)
 }
 
 /// What tonic says of a message above the limit, in grpc-go's words; any other status as it is.
@@ -141,6 +182,20 @@ mod tests {
             (status.code(), status.message()),
             (Code::Unknown, "etcdserver: requested lease not found")
         );
+    }
+
+    #[test]
+    fn what_nothing_answers_to_is_named_as_grpc_go_does() {
+        let text = |path| unknown_method(path).message().to_owned();
+        assert_eq!(
+            text("/etcdserverpb.KV/Nonsense"),
+            "unknown method Nonsense for service etcdserverpb.KV"
+        );
+        assert_eq!(
+            text("/nonsense.Service/Method"),
+            "unknown service nonsense.Service"
+        );
+        assert_eq!(text("/nonsense"), "malformed method name: \"/nonsense\"");
     }
 
     #[test]

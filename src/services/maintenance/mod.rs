@@ -6,9 +6,10 @@ mod snapshot;
 
 use std::sync::Arc;
 
-use model::{Command, Reply, Revision};
+use model::{Alarm, Command, LeaseId, Reply, Revision};
 use proto::etcdserverpb as pb;
 use proto::etcdserverpb::maintenance_server::Maintenance;
+use sha2::{Digest, Sha256};
 use tonic::{Request, Response, Status};
 
 use self::alarm::Asked;
@@ -110,12 +111,13 @@ impl Maintenance for MaintenanceService {
         Ok(Response::new(pb::DefragmentResponse { header: None }))
     }
 
-    /// etcd hashes its whole database file here, which no other server can have; this is the hash of the keys.
     async fn hash(&self, _: Request<pb::HashRequest>) -> Result<Response<pb::HashResponse>, Status> {
-        let hashed = self.hash_at(Revision(0)).await?;
+        let keys = self.hash_at(Revision(0)).await?;
+        let leases = self.context.store().leases().await.map_err(status::status)?;
+        let hash = whole_hash(&keys, leases, &self.context.store().alarms());
         Ok(Response::new(pb::HashResponse {
-            header: self.context.header(hashed.revision),
-            hash: hashed.hash,
+            header: self.context.header(keys.revision),
+            hash,
         }))
     }
 
@@ -162,6 +164,23 @@ impl Maintenance for MaintenanceService {
             version,
         }))
     }
+}
+
+/// A hash of all that the store holds. etcd hashes its database file, which no other server can have.
+fn whole_hash(keys: &model::HashKv, mut leases: Vec<LeaseId>, alarms: &[Alarm]) -> u32 {
+    leases.sort_unstable();
+    let mut digest = Sha256::new();
+    digest.update(keys.hash.to_be_bytes());
+    digest.update(keys.compact_revision.0.to_be_bytes());
+    leases
+        .iter()
+        .for_each(|lease| digest.update(lease.0.to_be_bytes()));
+    alarms
+        .iter()
+        .for_each(|alarm| digest.update(format!("{alarm:?}")));
+    let digest: [u8; 32] = digest.finalize().into();
+    let [a, b, c, d, ..] = digest;
+    u32::from_be_bytes([a, b, c, d])
 }
 
 fn signed(bytes: u64) -> i64 {
