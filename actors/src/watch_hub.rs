@@ -106,7 +106,13 @@ impl WatchHub {
         mailbox: Arc<Meter>,
     ) -> Self {
         let hub = Hub::new(shared, meter);
-        Self { hub, progress_interval, meter: mailbox, turn_queued: false, retry_set: false }
+        Self {
+            hub,
+            progress_interval,
+            meter: mailbox,
+            turn_queued: false,
+            retry_set: false,
+        }
     }
 
     fn mailbox(&self, context: &Context<Self>) -> Mailbox<Self> {
@@ -130,7 +136,9 @@ impl WatchHub {
     fn read(&self, job: ReadJob, context: &Context<Self>) {
         let history = History(Arc::clone(&self.hub.shared));
         let mailbox = self.mailbox(context);
-        drop(tokio::task::spawn_blocking(move || mailbox.tell(OwnMessage::Read(history.run(job)))));
+        drop(tokio::task::spawn_blocking(move || {
+            mailbox.tell(OwnMessage::Read(history.run(job)))
+        }));
     }
 
     fn own(&mut self, message: OwnMessage) {
@@ -164,7 +172,9 @@ impl Actor for WatchHub {
     fn started(&mut self, context: &mut Self::Context) {
         let mailbox = self.mailbox(context);
         let part = self.progress_interval / u32::try_from(TICK_PARTS).unwrap_or(1);
-        context.run_interval(part.max(SHORTEST_TICK), move |_, _| mailbox.tell(OwnMessage::Tick));
+        context.run_interval(part.max(SHORTEST_TICK), move |_, _| {
+            mailbox.tell(OwnMessage::Tick)
+        });
     }
 }
 
