@@ -16,8 +16,8 @@ build() {
     package=$2
     [ -x "$peers/$name" ] && return 0
     echo "building $name $version" >&2
-    go build -trimpath -ldflags '-s -w' -o "$peers/$name.new" "$package"
-    mv "$peers/$name.new" "$peers/$name"
+    go build -trimpath -ldflags '-s -w' -o "$peers/$name.new.$$" "$package"
+    mv "$peers/$name.new.$$" "$peers/$name"
 }
 
 mkdir -p "$peers"

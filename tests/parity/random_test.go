@@ -103,8 +103,6 @@ func (c *chance) step(ctx context.Context, s *Session) {
 		s.Revoke(c.lease())
 	case n < 96:
 		s.TimeToLive(c.lease())
-	case n < 97:
-		_, _ = s.Maintenance.HashKV(ctx, &pb.HashKVRequest{Revision: c.revision()})
 	default:
 		s.RangeStreamMerged(ctx, &pb.RangeRequest{Key: []byte(c.key()), RangeEnd: c.end(), Revision: c.revision(), Limit: c.Int64N(6)})
 	}

@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	"golang.org/x/net/http2"
@@ -32,7 +33,7 @@ func (s *Session) RawCall(method string, headers map[string]string, body []byte,
 	}
 	s.recorder.line("< %d content-type %q encoding %q", response.StatusCode,
 		response.Header.Get("Content-Type"), response.Header.Get("Grpc-Encoding"))
-	s.recorder.line("  grpc-status %q grpc-message %q", trailer(response, "Grpc-Status"), s.Names.Text(trailer(response, "Grpc-Message")))
+	s.recorder.line("  grpc-status %q grpc-message %q", trailer(response, "Grpc-Status"), s.Names.Text(grpcMessage(response)))
 	if len(raw) > 0 {
 		s.recordFrame(raw, reply)
 	}
@@ -61,6 +62,15 @@ func trailer(response *http.Response, name string) string {
 		return value
 	}
 	return response.Header.Get(name)
+}
+
+// grpcMessage is the text of an error, whose bytes a server may escape as it likes.
+func grpcMessage(response *http.Response) string {
+	escaped := trailer(response, "Grpc-Message")
+	if plain, err := url.PathUnescape(escaped); err == nil {
+		return plain
+	}
+	return escaped
 }
 
 // recordFrame shows the first message of a body.

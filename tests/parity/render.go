@@ -30,7 +30,7 @@ var normalised = map[protoreflect.FullName]func(*Names, protoreflect.Value) stri
 	"etcdserverpb.StatusResponse.dbSize":           onlySet,
 	"etcdserverpb.StatusResponse.dbSizeInUse":      onlySet,
 	"etcdserverpb.StatusResponse.errors":           singleSpaced,
-	"etcdserverpb.HashResponse.hash":               interned("hash"),
+	"etcdserverpb.HashResponse.hash":               interned("hash of all"),
 	"etcdserverpb.HashKVResponse.hash":             interned("hash"),
 
 	"etcdserverpb.Member.ID":                  interned("member"),

@@ -21,6 +21,8 @@ type WatchStream struct {
 	cancel    context.CancelFunc
 	responses chan *pb.WatchResponse
 	ended     error
+	// fragmented: the response before was the beginning of one that goes on.
+	fragmented bool
 }
 
 // Watch opens a stream.
