@@ -23,16 +23,13 @@ const PATHS: [(&str, &str); 51] = [
     ("etcdserverpb.Cluster.MemberPromote", "/cluster/member/promote"),
     ("etcdserverpb.Maintenance.Alarm", "/maintenance/alarm"),
     ("etcdserverpb.Maintenance.Status", "/maintenance/status"),
-    (
-        "etcdserverpb.Maintenance.Defragment",
-        "/v3/maintenance/defragment",
-    ),
+    ("etcdserverpb.Maintenance.Defragment", "/maintenance/defragment"),
     ("etcdserverpb.Maintenance.Hash", "/maintenance/hash"),
     ("etcdserverpb.Maintenance.HashKV", "/maintenance/hashkv"),
     ("etcdserverpb.Maintenance.Snapshot", "/maintenance/snapshot"),
     (
         "etcdserverpb.Maintenance.MoveLeader",
-        "/v3/maintenance/transfer-leadership",
+        "/maintenance/transfer-leadership",
     ),
     ("etcdserverpb.Maintenance.Downgrade", "/maintenance/downgrade"),
     ("etcdserverpb.Auth.AuthEnable", "/auth/enable"),
@@ -90,6 +87,15 @@ mod tests {
         let known: BTreeSet<String> = PATHS.iter().map(|(method, _)| (*method).to_owned()).collect();
         let without: Vec<&String> = methods.symmetric_difference(&known).collect();
         assert_eq!(without, ["etcdserverpb.KV.RangeStream"]);
+    }
+
+    #[test]
+    fn paths_begin_behind_the_prefix() {
+        assert!(
+            PATHS
+                .iter()
+                .all(|(_, path)| path.starts_with('/') && !path.starts_with("/v3"))
+        );
     }
 
     #[test]
