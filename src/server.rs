@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use actors::{Pipeline, Store};
+use actors::{LeaseClock, Pipeline, Store};
 use anyhow::{Context, Result};
 use journal::{SqliteJournal, SqliteOptions};
 use model::Limits;
@@ -18,6 +18,9 @@ use crate::notify;
 use crate::services::{self, MemberInfo, RequestLimits};
 use crate::settings::Settings;
 use crate::signals::Signals;
+
+/// Where the lease clock goes on from, beside the log.
+const LEASE_CLOCK: &str = "lease-clock";
 
 /// The pipeline with its log open.
 pub(crate) struct Server {
@@ -89,10 +92,10 @@ fn pipeline_settings(settings: &Settings) -> actors::Settings {
         watch_progress_interval: settings.history.progress_interval,
         auto_compaction: settings.history.auto_compaction,
         value_cache_bytes: settings.value_cache_bytes.unwrap_or(defaults.value_cache_bytes),
+        clock: LeaseClock::resume(settings.data_dir.join(LEASE_CLOCK)),
         max_in_flight: bytes(settings.limits.max_in_flight).unwrap_or(defaults.max_in_flight),
         max_in_flight_bytes: bytes(settings.limits.max_in_flight_bytes)
             .unwrap_or(defaults.max_in_flight_bytes),
-        ..defaults
     }
 }
 

@@ -1,5 +1,7 @@
 //! What a decision changes. Effects are what the log stores and what a state is made of.
 
+use std::ops::RangeInclusive;
+
 use bytes::Bytes;
 
 use crate::{LeaseId, Position, Revision, Version};
@@ -38,6 +40,25 @@ pub struct Lease {
     pub ttl: i64,
     /// Milliseconds on the lease clock before which the lease must not expire, also not after a restart.
     pub deadline_ms: i64,
+}
+
+impl Lease {
+    /// Bounds of the slack, milliseconds. A longer slack saves more writes, and may lengthen a lease more
+    /// when the server restarts.
+    const SLACK_MS: RangeInclusive<i64> = 5_000..=60_000;
+
+    /// How far the stored deadline runs ahead of the promised one, milliseconds: renewals within it need
+    /// no write, and the time that a write takes cannot shorten a lease.
+    #[must_use]
+    pub fn slack_ms(ttl: i64) -> i64 {
+        Self::ttl_ms(ttl).clamp(*Self::SLACK_MS.start(), *Self::SLACK_MS.end())
+    }
+
+    /// A time to live in milliseconds.
+    #[must_use]
+    pub fn ttl_ms(ttl: i64) -> i64 {
+        ttl.saturating_mul(1000)
+    }
 }
 
 /// An alarm that a member can raise.

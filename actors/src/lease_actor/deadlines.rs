@@ -12,20 +12,8 @@ use crate::errors::RequestError;
 #[cfg(test)]
 mod tests;
 
-/// Bounds of how far the stored deadline runs ahead of the promised one, milliseconds. A longer slack
-/// saves more writes and may lengthen a lease more when the server restarts.
-const SLACK_MS: std::ops::RangeInclusive<i64> = 5_000..=60_000;
 /// What every lease has left after a restart, milliseconds: its clients could not renew it while the server was down.
 const GRACE_MS: i64 = 5_000;
-
-/// How far the stored deadline of a lease may run ahead of what its clients were promised, milliseconds.
-fn slack_ms(ttl: i64) -> i64 {
-    ttl_ms(ttl).clamp(*SLACK_MS.start(), *SLACK_MS.end())
-}
-
-fn ttl_ms(ttl: i64) -> i64 {
-    ttl.saturating_mul(1000)
-}
 
 /// Somebody who keeps a lease alive and waits for the answer.
 pub(super) struct Keeper {
@@ -64,7 +52,7 @@ struct Running {
 
 impl Running {
     fn deadline_for(&self, due_ms: i64) -> i64 {
-        due_ms.saturating_add(slack_ms(self.ttl))
+        due_ms.saturating_add(Lease::slack_ms(self.ttl))
     }
 }
 
@@ -105,8 +93,8 @@ impl Deadlines {
     pub(super) fn load(leases: impl IntoIterator<Item = Lease>, now_ms: i64) -> Self {
         let mut deadlines = Self::default();
         for lease in leases {
-            let full = ttl_ms(lease.ttl);
-            let most = full.saturating_add(slack_ms(lease.ttl));
+            let full = Lease::ttl_ms(lease.ttl);
+            let most = full.saturating_add(Lease::slack_ms(lease.ttl));
             let left = lease
                 .deadline_ms
                 .saturating_sub(now_ms)
@@ -119,7 +107,7 @@ impl Deadlines {
     /// A lease was granted: its time begins when that is durable.
     pub(super) fn granted(&mut self, lease: Lease, now_ms: i64) {
         self.revoked(lease.id);
-        self.insert(lease, now_ms.saturating_add(ttl_ms(lease.ttl)));
+        self.insert(lease, now_ms.saturating_add(Lease::ttl_ms(lease.ttl)));
     }
 
     fn insert(&mut self, lease: Lease, due_ms: i64) {
@@ -170,7 +158,7 @@ impl Deadlines {
             keeper.told(0);
             return KeptAlive::Gone;
         };
-        let due_ms = now_ms.saturating_add(ttl_ms(running.ttl));
+        let due_ms = now_ms.saturating_add(Lease::ttl_ms(running.ttl));
         move_due(&mut self.by_due, id, running, due_ms);
         match &mut running.stage {
             Stage::Storing { keepers, .. } => {
@@ -218,7 +206,7 @@ impl Deadlines {
                 .for_each(|keeper| drop(keeper.answer.send(Err(error.clone()))));
             return (0, None);
         }
-        let full_ms = now_ms.saturating_add(ttl_ms(running.ttl));
+        let full_ms = now_ms.saturating_add(Lease::ttl_ms(running.ttl));
         let due_ms = full_ms.min(running.stored_ms).max(running.due_ms);
         move_due(&mut self.by_due, renewal.id, running, due_ms);
         if full_ms > running.stored_ms && !keepers.is_empty() {

@@ -210,9 +210,9 @@ async fn lifetime_with_restart(down: Duration) -> u64 {
 #[tokio::test(start_paused = true)]
 async fn a_restart_lengthens_a_lease_by_at_most_the_slack_and_never_shortens_it() {
     for (down_ms, expected) in [
-        (0, 17_000),
-        (1_000, 17_000),
-        (9_000, 17_000),
+        (0, 14_000),
+        (1_000, 14_000),
+        (9_000, 14_000),
         (13_000, 18_000),
         (60_000, 65_000),
     ] {
@@ -234,12 +234,13 @@ async fn restarts_do_not_start_a_lease_over() {
         run(&log, &clock, async |store| assert!(is_there(&store, 7).await)).await;
     }
     let left = run(&log, &clock, async |store| {
-        gone_after(&store, 7, SECOND * 60).await
+        gone_after(&store, 7, SECOND * 100).await
     })
     .await;
+    // The slack of a lease of 60 s is 60 s, once, however often the server restarts.
     assert!(
-        (10_000..10_200).contains(&left),
-        "{left} ms after the 50 that went by"
+        (70_000..70_200).contains(&left),
+        "{left} ms after the 50 s that went by"
     );
 }
 
@@ -290,7 +291,9 @@ async fn a_keep_alive_whose_write_fails_is_told_so_and_the_next_one_succeeds() {
     let log = MemoryJournal::new();
     run(&log, &LeaseClock::beginning_at(1_000_000), async |store| {
         grant(&store, 7, 10).await;
-        sleep(SECOND).await;
+        sleep(SECOND * 9).await;
+        assert_eq!(keep_alive(&store, 7).await, 10);
+        sleep(SECOND * 2).await;
         log.fail_next(AppendError::Full);
         let refused = store.lease_keep_alive(LeaseId(7)).await;
         assert_eq!(refused, Err(RequestError::Refused(Refusal::NoSpace)));

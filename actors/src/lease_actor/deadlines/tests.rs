@@ -103,7 +103,7 @@ fn a_renewal_is_stored_ahead_and_those_within_the_slack_cost_nothing() {
 #[test]
 fn the_slack_is_the_time_to_live_within_bounds() {
     assert_eq!(
-        [2, 5, 30, 60, 3600, i64::MAX].map(slack_ms),
+        [2, 5, 30, 60, 3600, i64::MAX].map(Lease::slack_ms),
         [5_000, 5_000, 30_000, 60_000, 60_000, 60_000]
     );
 }
