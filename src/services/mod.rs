@@ -1,7 +1,7 @@
 //! etcd's gRPC services: the only code that sees proto types.
 //!
-//! Each service translates a request, asks the [`Store`](actors::Store), and translates the answer; what a request means
-//! is decided behind the store. [`routes`] puts all of them behind the checks that etcd's interceptors make.
+//! Each service translates a request, asks the [`Store`](actors::Store), and translates the answer; what a
+//! request means is decided behind the store. [`routes`] puts all of them behind the checks that etcd's interceptors make.
 
 mod auth;
 mod cluster;
