@@ -90,7 +90,7 @@ fn pipeline_settings(settings: &Settings) -> actors::Settings {
         },
         quota_bytes: settings.limits.quota_bytes,
         watch_progress_interval: settings.history.progress_interval,
-        auto_compaction: settings.history.auto_compaction,
+        auto_compaction: settings.history.auto_compaction.clone(),
         value_cache_bytes: settings.value_cache_bytes.unwrap_or(defaults.value_cache_bytes),
         clock: LeaseClock::resume(settings.data_dir.join(LEASE_CLOCK)),
         max_in_flight: bytes(settings.limits.max_in_flight).unwrap_or(defaults.max_in_flight),

@@ -44,6 +44,18 @@ fn write_server(page: &mut Exposition, store: &Store, report: &PipelineReport) {
         page.family(name, "gauge", help);
         page.sample(name, &[label], 1);
     }
+    write_leadership(page);
+    write_proposals(page, report);
+    let quota = report.quota_bytes.unwrap_or(0);
+    page.gauge(
+        "etcd_server_quota_backend_bytes",
+        "Current backend storage quota size in bytes.",
+        quota,
+    );
+}
+
+/// A member that is alone leads from the start, which is the one change of leader it has seen.
+fn write_leadership(page: &mut Exposition) {
     page.gauge(
         "etcd_server_has_leader",
         "Whether or not a leader exists. 1 is existence, 0 is not.",
@@ -64,6 +76,9 @@ fn write_server(page: &mut Exposition, store: &Store, report: &PipelineReport) {
         "The number of leader changes seen.",
         1,
     );
+}
+
+fn write_proposals(page: &mut Exposition, report: &PipelineReport) {
     let done = report.gate.admitted.saturating_sub(report.gate.in_flight);
     page.counter(
         "etcd_server_proposals_committed_total",
@@ -84,12 +99,6 @@ fn write_server(page: &mut Exposition, store: &Store, report: &PipelineReport) {
         "etcd_server_proposals_failed_total",
         "The total number of failed proposals seen.",
         report.batches.failures,
-    );
-    let quota = report.quota_bytes.unwrap_or(0);
-    page.gauge(
-        "etcd_server_quota_backend_bytes",
-        "Current backend storage quota size in bytes.",
-        quota,
     );
 }
 

@@ -1,0 +1,49 @@
+# Everything that is done with this repository. `make` lists it.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+CARGO ?= cargo
+# Arguments for `make run`, e.g. make run ARGS="--listen-client-urls http://127.0.0.1:12379"
+ARGS ?=
+
+.PHONY: help run build deps format lint doc test peers conformance bench clean
+
+help: ## List what can be made
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: ## Serve on 127.0.0.1:2379, with the log in ./taffrail.data
+	$(CARGO) run --release --locked -- $(ARGS)
+
+build: ## Build the server, optimized: target/release/taffrail
+	$(CARGO) build --release --locked
+
+deps: ## Install what the tests need from Debian's packages, if it is missing
+	@deploy/install-test-dependencies.sh
+
+format: ## Format the Rust sources
+	$(CARGO) fmt --all
+
+lint: deps ## Check format and lints
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+
+doc: ## Check the documentation
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --document-private-items --locked
+
+test: lint doc ## Run everything that needs Rust and Debian's packages only
+	$(CARGO) test --workspace --locked
+
+peers: ## Build the etcd and etcdctl to compare with (needs Go)
+	tests/parity/build.sh
+
+conformance: build peers ## Compare with etcd, and run Kubernetes on it (needs Go)
+	cd tests/parity && CGO_ENABLED=0 GOFLAGS="$${GOFLAGS:--p=2} -buildvcs=false" go test ./... -count=1 -timeout=30m
+	tests/kubernetes/test.sh
+
+bench: build peers ## Measure against etcd, side by side
+	$(CARGO) run --release --locked -p taffrail-loadtest -- compare --with etcd
+
+clean: ## Remove what was built; .cache keeps what others built for us
+	$(CARGO) clean
