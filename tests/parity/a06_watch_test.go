@@ -131,6 +131,20 @@ var watchScripts = []Script{
 		w.Create(&pb.WatchCreateRequest{Key: []byte{0}, RangeEnd: []byte{0}, PrevKv: true, StartRevision: 6})
 		w.Events(3)
 	}},
+	{Name: "A6.7b_prev_kv_is_the_state_before_the_revision", Run: func(_ context.Context, s *Session) {
+		s.Do(put("a", "1"), put("b", "1"))
+		live := s.Watch()
+		live.Create(&pb.WatchCreateRequest{Key: []byte{0}, RangeEnd: []byte{0}, PrevKv: true})
+		s.Do(put("b", "2"), put("new", "1"), removeRange("b", "\x00"))
+		s.Do(removeRange("a", "\x00"), put("a", "3"))
+		live.Events(6)
+		for range 2 {
+			w := s.Watch()
+			w.Create(&pb.WatchCreateRequest{Key: []byte{0}, RangeEnd: []byte{0}, PrevKv: true, StartRevision: 3})
+			w.Events(6)
+			s.Restart()
+		}
+	}},
 	{Name: "A6.8_filters", Run: func(_ context.Context, s *Session) {
 		w := s.Watch()
 		filters := [][]pb.WatchCreateRequest_FilterType{{pb.WatchCreateRequest_NOPUT}, {pb.WatchCreateRequest_NODELETE},
@@ -172,13 +186,14 @@ var watchScripts = []Script{
 				s.Fail("put: %v", err)
 			}
 		}
-		for _, fragment := range []bool{true, false} {
+		for _, fragment := range []bool{false, true} {
 			w := s.Watch()
 			w.Create(&pb.WatchCreateRequest{Key: []byte("a"), RangeEnd: []byte("z"), StartRevision: 2, Fragment: fragment})
 			w.Flat(ctx, "history", "e")
-			s.DeleteRange(&pb.DeleteRangeRequest{Key: []byte("a"), RangeEnd: []byte("d")})
-			if fragment {
-				w.Events(3)
+			s.Put("e", "")
+			w.Events(1)
+			if err := s.QuietPut(ctx, "e", value); err != nil {
+				s.Fail("put: %v", err)
 			}
 		}
 	}},

@@ -55,7 +55,7 @@ func runSection(t *testing.T, scripts []Script, divergences ...Divergence) {
 func compare(t *testing.T, script Script) {
 	reference, target := playBoth(t, script.Options, script.Run)
 	if reference.err != nil {
-		t.Errorf("on the reference, %s: %v\n%s", reference.flavour, reference.err, reference.transcript)
+		t.Errorf("on the reference, %s: %v\nserver log:\n%s", reference.flavour, reference.err, reference.log)
 	}
 	if target.err != nil {
 		t.Errorf("on the target, %s: %v\nserver log:\n%s", target.flavour, target.err, target.log)
