@@ -254,9 +254,9 @@ fn assemble<P: Place>(
 
     let (batcher_meter, batches) = (Arc::clone(&mailboxes.write_batcher), Arc::clone(&meters.batches));
     let write_batcher = Mailbox::new(
-        places
-            .write_path
-            .start(move || WriteBatcher::new(Writer::new(journal, P::WRITER), batcher_meter, batches, keyspace)),
+        places.write_path.start(move || {
+            WriteBatcher::new(Writer::new(journal, P::WRITER), batcher_meter, batches, keyspace)
+        }),
         Arc::clone(&mailboxes.write_batcher),
     );
 

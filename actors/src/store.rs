@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use journal::{Identity, Size};
 use model::{
-    Alarm, Command, HashKv, KeyValue, KvHasher, LeaseId, Limits, RangeQuery, Refusal, Revision, validate,
+    Alarm, Command, Event, HashKv, KeyValue, KvHasher, LeaseId, Limits, RangeQuery, Refusal, Revision,
+    validate,
 };
 use tokio::sync::oneshot;
 
@@ -279,38 +280,44 @@ async fn blocking<T: Send + 'static>(
 
 fn hash_kv(shared: &SharedState, wanted: Revision) -> Result<HashKv, RequestError> {
     let (revision, compact_revision) = shared.read(|state| (state.revision(), state.compact_revision()));
-    let at = if wanted.0 <= 0 { revision } else { wanted };
+    let at = if wanted.0 == 0 { revision } else { wanted };
     if at > revision {
         return Err(Refusal::FutureRevision.into());
     }
-    if at < compact_revision {
+    if at.0 > 0 && at < compact_revision {
         return Err(Refusal::Compacted.into());
     }
-    let mut hasher = KvHasher::new(compact_revision);
-    let mut from = Revision(0);
-    loop {
-        let page = shared
-            .reader()
-            .events(from, HASH_PAGE)
-            .map_err(|error| RequestError::Unreadable(error.to_string()))?;
-        let Some(last) = page.last() else { break };
-        from = last.version.mod_revision.next();
-        shared.read(|state| {
-            page.iter()
-                .filter(|event| event.version.mod_revision <= at && state.retains(event))
-                .for_each(|event| hasher.add(event));
-        });
-        if from > at {
-            break;
-        }
-    }
+    let hash = hash_log(shared, compact_revision, at)?;
     if shared.compact_revision() > compact_revision {
         return hash_kv(shared, wanted);
     }
     Ok(HashKv {
-        hash: hasher.finish(),
+        hash,
         compact_revision,
         hash_revision: at,
         revision,
     })
+}
+
+/// Goes through the log once, up to `at`.
+fn hash_log(shared: &SharedState, compact_revision: Revision, at: Revision) -> Result<u32, RequestError> {
+    let mut hasher = KvHasher::new(compact_revision);
+    // If compacting at this revision would keep nothing, etcd leaves out nothing that is still there.
+    let keeping = if shared.read(|state| state.has_keys_at(at)) {
+        at
+    } else {
+        compact_revision
+    };
+    let mut from = Revision(0);
+    while from <= at {
+        let page = shared.reader().events(from, HASH_PAGE);
+        let page = page.map_err(|error| RequestError::Unreadable(error.to_string()))?;
+        let Some(last) = page.last() else { break };
+        from = last.version.mod_revision.next();
+        shared.read(|state| {
+            let taken_in = |event: &&Event| event.version.mod_revision <= at && state.hashes(event, keeping);
+            page.iter().filter(taken_in).for_each(|event| hasher.add(event));
+        });
+    }
+    Ok(hasher.finish())
 }

@@ -74,7 +74,10 @@ fn start_thread(journal: Box<dyn Journal>, batcher: Mailbox<WriteBatcher>) -> Wr
     let (sender, receiver) = bounded(BATCHES_IN_FLIGHT);
     let work = move || write_batches(journal, &receiver, &batcher);
     match std::thread::Builder::new().name("log-writer".into()).spawn(work) {
-        Ok(thread) => Writer::Thread(WriterThread { batches: Some(sender), thread: Some(thread) }),
+        Ok(thread) => Writer::Thread(WriterThread {
+            batches: Some(sender),
+            thread: Some(thread),
+        }),
         Err(error) => {
             tracing::error!(%error, "no thread for the log writer");
             Writer::Gone
@@ -90,8 +93,14 @@ pub(crate) struct WriterThread {
 
 impl WriterThread {
     fn submit(&self, batch: Batch) {
-        let accepted = self.batches.as_ref().is_some_and(|batches| batches.try_send(batch).is_ok());
-        assert!(accepted, "the log writer is gone or was given two batches at once");
+        let accepted = self
+            .batches
+            .as_ref()
+            .is_some_and(|batches| batches.try_send(batch).is_ok());
+        assert!(
+            accepted,
+            "the log writer is gone or was given two batches at once"
+        );
     }
 }
 

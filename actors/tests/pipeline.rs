@@ -7,8 +7,8 @@ use std::time::Duration;
 use actors::{Committed, RequestError, Settings, Store};
 use journal::AppendError;
 use model::{
-    Alarm, Command, Compare, CompareResult, CompareTarget, KeyRange, Operation, Put, RangeQuery, Refusal, Reply,
-    Revision, Txn,
+    Alarm, Command, Compare, CompareResult, CompareTarget, KeyRange, Operation, Put, RangeQuery, Refusal,
+    Reply, Revision, Txn,
 };
 use support::{HeldJournal, Running, all, bytes, keys_of, put, start, start_held};
 use tokio::task::JoinHandle;
@@ -26,12 +26,22 @@ fn create(key: &str) -> Command {
         target: CompareTarget::ModRevision(0),
         result: CompareResult::Equal,
     };
-    let success = vec![Operation::Put(Put { key: bytes(key), ..Put::default() })];
-    Command::Txn(Txn { compare: vec![absent], success, failure: vec![] })
+    let success = vec![Operation::Put(Put {
+        key: bytes(key),
+        ..Put::default()
+    })];
+    Command::Txn(Txn {
+        compare: vec![absent],
+        success,
+        failure: vec![],
+    })
 }
 
 async fn outcome(answer: Answer) -> Result<Committed, RequestError> {
-    tokio::time::timeout(Duration::from_secs(20), answer).await.expect("an answer").expect("no panic")
+    tokio::time::timeout(Duration::from_secs(20), answer)
+        .await
+        .expect("an answer")
+        .expect("no panic")
 }
 
 /// Lets everything that could run have its turn.
@@ -51,7 +61,10 @@ async fn nothing_is_shown_before_it_is_durable() {
     settle().await;
     assert!(!answer.is_finished(), "answered before it was stored");
     assert_eq!(running.store.revision(), Revision(1));
-    assert!(range(&running.store).await.is_empty(), "read before it was stored");
+    assert!(
+        range(&running.store).await.is_empty(),
+        "read before it was stored"
+    );
     held.release(Ok(()));
     assert_eq!(outcome(answer).await.expect("stored").revision, Revision(2));
     assert_eq!(range(&running.store).await, ["a"]);
@@ -66,7 +79,9 @@ async fn a_refusal_waits_for_the_state_it_was_decided_on() {
     settle().await;
     assert!(!second.is_finished(), "told of a key that may never exist");
     held.release(Ok(()));
-    let Reply::Txn(lost) = outcome(second).await.expect("decided").reply else { panic!("a txn's answer") };
+    let Reply::Txn(lost) = outcome(second).await.expect("decided").reply else {
+        panic!("a txn's answer")
+    };
     assert!(!lost.succeeded);
     assert!(outcome(first).await.is_ok());
 }
@@ -81,7 +96,10 @@ async fn what_was_decided_on_a_failed_batch_is_void() {
     settle().await;
     held.release(Err(AppendError::Full));
     for answer in [first, behind, other] {
-        assert_eq!(outcome(answer).await.unwrap_err(), RequestError::Refused(Refusal::NoSpace));
+        assert_eq!(
+            outcome(answer).await.unwrap_err(),
+            RequestError::Refused(Refusal::NoSpace)
+        );
     }
     assert!(range(&running.store).await.is_empty());
 
@@ -97,7 +115,9 @@ async fn requests_during_a_commit_share_the_next_one() {
     let (running, held) = start_held(Settings::default());
     let first = submit(&running.store, put("first", ""));
     held.wait_for_append().await;
-    let rest: Vec<Answer> = (0..500).map(|n| submit(&running.store, put(&format!("k{n}"), ""))).collect();
+    let rest: Vec<Answer> = (0..500)
+        .map(|n| submit(&running.store, put(&format!("k{n}"), "")))
+        .collect();
     settle().await;
     held.release(Ok(()));
     held.wait_for_append().await;
@@ -111,8 +131,14 @@ async fn requests_during_a_commit_share_the_next_one() {
 
 #[tokio::test]
 async fn a_full_pipeline_refuses_at_once_and_by_name() {
-    let (running, held) = start_held(Settings { max_in_flight: 2, ..Settings::default() });
-    let admitted = [submit(&running.store, put("a", "1")), submit(&running.store, put("b", "1"))];
+    let (running, held) = start_held(Settings {
+        max_in_flight: 2,
+        ..Settings::default()
+    });
+    let admitted = [
+        submit(&running.store, put("a", "1")),
+        submit(&running.store, put("b", "1")),
+    ];
     held.wait_for_append().await;
     settle().await;
     let refused = running.store.submit(put("c", "1")).await;
@@ -130,24 +156,51 @@ async fn a_full_pipeline_refuses_at_once_and_by_name() {
 async fn a_restart_finds_everything_again() {
     let running = start(Settings::default());
     for n in 0..300 {
-        running.store.submit(put(&format!("k{:03}", n % 100), &n.to_string())).await.expect("stored");
+        running
+            .store
+            .submit(put(&format!("k{:03}", n % 100), &n.to_string()))
+            .await
+            .expect("stored");
     }
-    running.store.submit(Command::Compact(Revision(200))).await.expect("compacted");
+    running
+        .store
+        .submit(Command::Compact(Revision(200)))
+        .await
+        .expect("compacted");
     running.store.compact_physically().await.expect("scrubbed");
-    let before = (running.store.range(all()).await, running.store.hash_kv(Revision(0)).await);
+    let before = (
+        running.store.range(all()).await,
+        running.store.hash_kv(Revision(0)).await,
+    );
     let running = running.restart(Settings::default());
-    assert_eq!((running.store.range(all()).await, running.store.hash_kv(Revision(0)).await), before);
+    assert_eq!(
+        (
+            running.store.range(all()).await,
+            running.store.hash_kv(Revision(0)).await
+        ),
+        before
+    );
     assert_eq!(running.store.revision(), Revision(301));
     assert_eq!(running.store.compact_revision(), Revision(200));
 }
 
 #[tokio::test]
 async fn a_restart_with_a_small_value_budget_answers_the_same() {
-    let running = start(Settings { value_cache_bytes: 64, ..Settings::default() });
+    let running = start(Settings {
+        value_cache_bytes: 64,
+        ..Settings::default()
+    });
     for n in 0..300 {
-        running.store.submit(put(&format!("k{n:03}"), &format!("value {n}"))).await.expect("stored");
+        running
+            .store
+            .submit(put(&format!("k{n:03}"), &format!("value {n}")))
+            .await
+            .expect("stored");
     }
-    assert!(running.store.report().keyspace.resident_bytes <= 4096, "the budget holds, but for one step's visits");
+    assert!(
+        running.store.report().keyspace.resident_bytes <= 4096,
+        "the budget holds, but for one step's visits"
+    );
     let small = running.store.range(all()).await.expect("a range");
     let running = running.restart(Settings::default());
     assert_eq!(running.store.range(all()).await.expect("a range"), small);
@@ -157,7 +210,9 @@ async fn a_restart_with_a_small_value_budget_answers_the_same() {
 async fn compare_and_put_from_many_tasks_loses_no_update() {
     let running = start(Settings::default());
     running.store.submit(put("counter", "0")).await.expect("stored");
-    let tasks: Vec<_> = (0..8).map(|_| tokio::spawn(increment_until(running.store.clone(), 50))).collect();
+    let tasks: Vec<_> = (0..8)
+        .map(|_| tokio::spawn(increment_until(running.store.clone(), 50)))
+        .collect();
     for task in tasks {
         task.await.expect("no panic");
     }
@@ -177,8 +232,16 @@ async fn increment_until(store: Store, wanted: usize) {
             target: CompareTarget::ModRevision(pair.version.mod_revision.0),
             result: CompareResult::Equal,
         };
-        let next = Put { key: pair.key.clone(), value: bytes(&(number + 1).to_string()), ..Put::default() };
-        let txn = Txn { compare: vec![unchanged], success: vec![Operation::Put(next)], failure: vec![] };
+        let next = Put {
+            key: pair.key.clone(),
+            value: bytes(&(number + 1).to_string()),
+            ..Put::default()
+        };
+        let txn = Txn {
+            compare: vec![unchanged],
+            success: vec![Operation::Put(next)],
+            failure: vec![],
+        };
         let committed = store.submit(Command::Txn(txn)).await.expect("decided");
         done += usize::from(matches!(committed.reply, Reply::Txn(answer) if answer.succeeded));
     }
@@ -188,7 +251,11 @@ async fn increment_until(store: Store, wanted: usize) {
 async fn a_streamed_range_is_the_range() {
     let running = start(Settings::default());
     for n in 0..500 {
-        running.store.submit(put(&format!("k{n:03}"), "some value")).await.expect("stored");
+        running
+            .store
+            .submit(put(&format!("k{n:03}"), "some value"))
+            .await
+            .expect("stored");
     }
     for limit in [0, 1, 10, 77, 500, 900] {
         let query = RangeQuery { limit, ..all() };
@@ -204,7 +271,11 @@ async fn a_streamed_range_is_the_range() {
         }
         let last = last.expect("a last part");
         assert_eq!(parts, whole.kvs, "limit {limit}");
-        assert_eq!((last.count, last.more, last.revision), (whole.count, whole.more, whole.revision), "limit {limit}");
+        assert_eq!(
+            (last.count, last.more, last.revision),
+            (whole.count, whole.more, whole.revision),
+            "limit {limit}"
+        );
     }
 }
 
@@ -212,19 +283,33 @@ async fn a_streamed_range_is_the_range() {
 async fn a_stream_pinned_to_a_revision_ends_when_compaction_passes_it() {
     let running = start(Settings::default());
     for n in 0..100 {
-        running.store.submit(put(&format!("k{n:03}"), "v")).await.expect("stored");
+        running
+            .store
+            .submit(put(&format!("k{n:03}"), "v"))
+            .await
+            .expect("stored");
     }
     let mut stream = running.store.range_stream(all(), 64);
     assert!(stream.next().await.expect("a first part").is_ok());
     running.store.submit(put("k000", "w")).await.expect("stored");
-    running.store.submit(Command::Compact(Revision(102))).await.expect("compacted");
-    assert_eq!(stream.next().await.expect("an end").unwrap_err(), RequestError::Refused(Refusal::Compacted));
+    running
+        .store
+        .submit(Command::Compact(Revision(102)))
+        .await
+        .expect("compacted");
+    assert_eq!(
+        stream.next().await.expect("an end").unwrap_err(),
+        RequestError::Refused(Refusal::Compacted)
+    );
     assert!(stream.next().await.is_none());
 }
 
 #[tokio::test]
 async fn the_space_quota_refuses_writes_and_lets_the_rest_go_on() {
-    let running = start(Settings { quota_bytes: Some(2000), ..Settings::default() });
+    let running = start(Settings {
+        quota_bytes: Some(2000),
+        ..Settings::default()
+    });
     let mut stored = 0;
     let refused = loop {
         match running.store.submit(put("k", &"v".repeat(100))).await {
@@ -236,14 +321,22 @@ async fn the_space_quota_refuses_writes_and_lets_the_rest_go_on() {
     assert_eq!(refused, RequestError::Refused(Refusal::NoSpace));
     assert_eq!(running.store.alarms(), [Alarm::NoSpace]);
     assert_eq!(range(&running.store).await, ["k"]);
-    let delete = model::DeleteRange { range: KeyRange::Single(bytes("k")), prev_kv: false };
-    assert!(running.store.submit(Command::DeleteRange(delete)).await.is_ok(), "deleting makes room");
+    let delete = model::DeleteRange {
+        range: KeyRange::Single(bytes("k")),
+        prev_kv: false,
+    };
+    assert!(
+        running.store.submit(Command::DeleteRange(delete)).await.is_ok(),
+        "deleting makes room"
+    );
 }
 
 #[tokio::test]
 async fn stopping_commits_everything_that_was_admitted() {
     let running = start(Settings::default());
-    let answers: Vec<Answer> = (0..200).map(|n| submit(&running.store, put(&format!("k{n}"), ""))).collect();
+    let answers: Vec<Answer> = (0..200)
+        .map(|n| submit(&running.store, put(&format!("k{n}"), "")))
+        .collect();
     settle().await;
     let running = running.restart(Settings::default());
     let mut stored = 0;

@@ -138,8 +138,15 @@ mod tests {
             version: 1,
             ..Version::default()
         };
-        let event = Event { key: Bytes::from_static(b"k"), value: Bytes::from_static(b"v"), version };
-        assert_eq!(record_key(Revision(2), 0, false), b"\0\0\0\0\0\0\0\x02_\0\0\0\0\0\0\0\0");
+        let event = Event {
+            key: Bytes::from_static(b"k"),
+            value: Bytes::from_static(b"v"),
+            version,
+        };
+        assert_eq!(
+            record_key(Revision(2), 0, false),
+            b"\0\0\0\0\0\0\0\x02_\0\0\0\0\0\0\0\0"
+        );
         assert_eq!(record_key(Revision(2), 1, true).len(), 18);
         assert_eq!(encoded(&event), b"\x0a\x01k\x10\x02\x18\x02\x20\x01\x2a\x01v");
     }

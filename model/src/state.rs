@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use bytes::Bytes;
 
-use crate::{Alarm, Effect, Event, Index, KeyValue, Lease, LeaseId, Position, Revision};
+use crate::{
+    Alarm, Effect, Event, Index, KeyRange, KeyValue, Lease, LeaseId, Position, RangeQuery, Revision, Scan,
+};
 
 /// A lease and the keys attached to it.
 #[derive(Debug)]
@@ -177,13 +179,29 @@ impl State {
         self.index.get(key)?.pair_at(at)
     }
 
-    /// Whether compaction keeps this event: it is above the compact revision, or the newest of its key there.
+    /// Whether a hash takes this event in: it is above the compact revision, or what compacting at
+    /// `keeping` would keep.
     #[must_use]
-    pub fn retains(&self, event: &Event) -> bool {
-        let at = self.compact_revision;
-        event.version.mod_revision > at
+    pub fn hashes(&self, event: &Event, keeping: Revision) -> bool {
+        event.version.mod_revision > self.compact_revision
             || self
-                .pair_at(&event.key, at)
+                .pair_at(&event.key, keeping)
                 .is_some_and(|pair| pair.version == event.version)
+    }
+
+    /// Whether any key exists at `at`.
+    #[must_use]
+    pub fn has_keys_at(&self, at: Revision) -> bool {
+        let everything = KeyRange::From(Bytes::from_static(b"\0"));
+        let mut scan = Scan::new(
+            RangeQuery {
+                limit: 1,
+                ..RangeQuery::new(everything)
+            },
+            at,
+            at,
+        );
+        scan.walk_all(self);
+        scan.ready() > 0
     }
 }

@@ -9,8 +9,9 @@ use std::rc::Rc;
 
 use bytes::Bytes;
 use model::{
-    Command, DeleteRange, Effect, KeyRange, LeaseGrant, LeaseId, Limits, Operation, Overlay, Position, Put, RangeQuery,
-    Refusal, Revision, Scan, ScanStep, SortOrder, SortTarget, State, Txn, Value, ValueSource, decide,
+    Command, DeleteRange, Effect, KeyRange, LeaseGrant, LeaseId, Limits, Operation, Overlay, Position, Put,
+    RangeQuery, Refusal, Revision, Scan, ScanStep, SortOrder, SortTarget, State, Txn, Value, ValueSource,
+    decide,
 };
 use proptest::prelude::*;
 
@@ -30,7 +31,11 @@ struct Naive {
 
 impl Naive {
     fn new() -> Self {
-        Self { history: BTreeMap::from([(1, Rc::default())]), leases: BTreeMap::new(), compacted: -1 }
+        Self {
+            history: BTreeMap::from([(1, Rc::default())]),
+            leases: BTreeMap::new(),
+            compacted: -1,
+        }
     }
 
     fn revision(&self) -> i64 {
@@ -56,7 +61,9 @@ impl Naive {
                 self.change(|pairs, revision| put(pairs, key, value, *lease, revision));
             }
             Step::Delete(range) => self.change(|pairs, _| delete(pairs, range)),
-            Step::DeleteAndPut(range, key, value) if matches!(range, KeyRange::From(_)) || !range.contains(key) => {
+            Step::DeleteAndPut(range, key, value)
+                if matches!(range, KeyRange::From(_)) || !range.contains(key) =>
+            {
                 self.change(|pairs, revision| {
                     delete(pairs, range);
                     put(pairs, key, value, 0, revision)
@@ -129,7 +136,10 @@ fn key_of((key, pair): &(Bytes, Pair), query: &RangeQuery) -> (i64, Bytes) {
 
 fn put(pairs: &mut BTreeMap<Bytes, Pair>, key: &Bytes, value: &Bytes, lease: i64, revision: i64) -> bool {
     let (created, version) = pairs.get(key).map_or((revision, 0), |pair| (pair.1, pair.3));
-    pairs.insert(key.clone(), (value.clone(), created, revision, version + 1, lease));
+    pairs.insert(
+        key.clone(),
+        (value.clone(), created, revision, version + 1, lease),
+    );
     true
 }
 
@@ -178,7 +188,12 @@ impl ValueSource for Rows<'_> {
 impl Real {
     fn new() -> Self {
         let state = State::default();
-        Self { overlay: Overlay::new(&state), state, rows: BTreeMap::new(), waiting: Vec::new() }
+        Self {
+            overlay: Overlay::new(&state),
+            state,
+            rows: BTreeMap::new(),
+            waiting: Vec::new(),
+        }
     }
 
     fn run(&mut self, step: &Step) {
@@ -193,9 +208,12 @@ impl Real {
                 ..Txn::default()
             }),
             Step::Compact(back) => Command::Compact(Revision(self.overlay.revision().0 - back)),
-            Step::Grant(id) => {
-                Command::LeaseGrant(LeaseGrant { id: LeaseId(*id), chosen: LeaseId(99), ttl: 60, now_ms: 0 })
-            }
+            Step::Grant(id) => Command::LeaseGrant(LeaseGrant {
+                id: LeaseId(*id),
+                chosen: LeaseId(99),
+                ttl: 60,
+                now_ms: 0,
+            }),
             Step::Revoke(id) => Command::LeaseRevoke(LeaseId(*id)),
             _ => return,
         };
@@ -228,7 +246,9 @@ impl Real {
         let mut from = Bytes::new();
         loop {
             let step = self.state.index_mut().compact(&from, compacted, 3);
-            step.positions.iter().for_each(|position| drop(self.rows.remove(position)));
+            step.positions
+                .iter()
+                .for_each(|position| drop(self.rows.remove(position)));
             let Some(next) = step.next else { break };
             from = next;
         }
@@ -237,7 +257,10 @@ impl Real {
     fn restart(&mut self) {
         let mut state = State::default();
         state.apply(&Effect::Compacted(self.state.compact_revision()));
-        self.state.leases().into_values().for_each(|lease| drop(state.apply(&Effect::LeaseGranted(lease))));
+        self.state
+            .leases()
+            .into_values()
+            .for_each(|lease| drop(state.apply(&Effect::LeaseGranted(lease))));
         self.rows.values().for_each(|effect| drop(state.apply(effect)));
         self.state = state;
         self.lose();
@@ -253,7 +276,12 @@ impl Real {
                 Value::Stored(position) => Rows(&self.rows).value(position).expect("a readable row"),
             };
             let version = pair.version;
-            let numbers = (version.create_revision.0, version.mod_revision.0, version.version, version.lease.0);
+            let numbers = (
+                version.create_revision.0,
+                version.mod_revision.0,
+                version.version,
+                version.lease.0,
+            );
             (pair.key, (value, numbers.0, numbers.1, numbers.2, numbers.3))
         };
         Ok((reply.kvs.into_iter().map(pair).collect(), reply.more, reply.count))
@@ -261,11 +289,19 @@ impl Real {
 }
 
 fn real_put(key: &Bytes, value: &Bytes, lease: i64) -> Put {
-    Put { key: key.clone(), value: value.clone(), lease: LeaseId(lease), ..Put::default() }
+    Put {
+        key: key.clone(),
+        value: value.clone(),
+        lease: LeaseId(lease),
+        ..Put::default()
+    }
 }
 
 fn real_delete(range: &KeyRange) -> DeleteRange {
-    DeleteRange { range: range.clone(), prev_kv: false }
+    DeleteRange {
+        range: range.clone(),
+        prev_kv: false,
+    }
 }
 
 fn key() -> impl Strategy<Value = Bytes> {
@@ -281,21 +317,36 @@ fn range() -> impl Strategy<Value = KeyRange> {
 }
 
 fn query() -> impl Strategy<Value = RangeQuery> {
-    let order = prop_oneof![Just(SortOrder::None), Just(SortOrder::Ascending), Just(SortOrder::Descending)];
-    (range(), -1i64..300, 0i64..40, order, any::<bool>(), 0u8..8, 0i64..80).prop_map(
-        |(range, revision, limit, sort_order, by_mod, kind, min)| {
+    let order = prop_oneof![
+        Just(SortOrder::None),
+        Just(SortOrder::Ascending),
+        Just(SortOrder::Descending)
+    ];
+    (
+        range(),
+        -1i64..300,
+        0i64..40,
+        order,
+        any::<bool>(),
+        0u8..8,
+        0i64..80,
+    )
+        .prop_map(|(range, revision, limit, sort_order, by_mod, kind, min)| {
             let by_mod = by_mod && sort_order != SortOrder::None;
             RangeQuery {
                 revision: Revision(revision),
                 limit,
                 sort_order,
-                sort_target: if by_mod { SortTarget::ModRevision } else { SortTarget::Key },
+                sort_target: if by_mod {
+                    SortTarget::ModRevision
+                } else {
+                    SortTarget::Key
+                },
                 count_only: kind == 0,
                 min_mod_revision: Revision(if kind == 1 { min } else { 0 }),
                 ..RangeQuery::new(range)
             }
-        },
-    )
+        })
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -362,7 +413,12 @@ impl Both {
     }
 
     fn read(&self, query: &RangeQuery) -> Result<(), TestCaseError> {
-        prop_assert_eq!(self.real.range(query), self.durable.range(query), "query {:?}", query);
+        prop_assert_eq!(
+            self.real.range(query),
+            self.durable.range(query),
+            "query {:?}",
+            query
+        );
         let live = self.durable.newest().len();
         prop_assert_eq!(self.real.state.index().live_keys(), live);
         Ok(())

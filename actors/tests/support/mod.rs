@@ -23,7 +23,9 @@ impl Running {
     /// Ends the pipeline and starts another one on the same log.
     pub fn restart(mut self, settings: Settings) -> Self {
         if let Some(pipeline) = self.pipeline.take() {
-            std::thread::spawn(move || pipeline.stop()).join().expect("a clean end");
+            std::thread::spawn(move || pipeline.stop())
+                .join()
+                .expect("a clean end");
         }
         start_on(self.log.clone(), self.log.clone(), settings)
     }
@@ -44,7 +46,11 @@ pub fn start(settings: Settings) -> Running {
 
 fn start_on(journal: impl Journal, log: MemoryJournal, settings: Settings) -> Running {
     let (pipeline, store) = Pipeline::start(journal, log.reader(), settings).expect("a pipeline");
-    Running { store, pipeline: Some(pipeline), log }
+    Running {
+        store,
+        pipeline: Some(pipeline),
+        log,
+    }
 }
 
 /// The test's end of a held log.
@@ -109,9 +115,20 @@ pub fn start_held(settings: Settings) -> (Running, HeldJournal) {
     let (arrivals, arrived) = unbounded();
     let (outcomes, released) = unbounded();
     let appended = Arc::new(Mutex::new(Vec::new()));
-    let holding =
-        Holding { log: log.clone(), arrived: arrivals, outcomes: released, appended: Arc::clone(&appended) };
-    (start_on(holding, log, settings), HeldJournal { arrived, outcomes, appended })
+    let holding = Holding {
+        log: log.clone(),
+        arrived: arrivals,
+        outcomes: released,
+        appended: Arc::clone(&appended),
+    };
+    (
+        start_on(holding, log, settings),
+        HeldJournal {
+            arrived,
+            outcomes,
+            appended,
+        },
+    )
 }
 
 pub fn bytes(text: &str) -> Bytes {
@@ -119,7 +136,11 @@ pub fn bytes(text: &str) -> Bytes {
 }
 
 pub fn put(key: &str, value: &str) -> Command {
-    Command::Put(Put { key: bytes(key), value: bytes(value), ..Put::default() })
+    Command::Put(Put {
+        key: bytes(key),
+        value: bytes(value),
+        ..Put::default()
+    })
 }
 
 pub fn all() -> RangeQuery {
@@ -127,7 +148,11 @@ pub fn all() -> RangeQuery {
 }
 
 pub fn keys_of(reply: &RangeReply) -> Vec<String> {
-    reply.kvs.iter().map(|pair| String::from_utf8_lossy(&pair.key).into_owned()).collect()
+    reply
+        .kvs
+        .iter()
+        .map(|pair| String::from_utf8_lossy(&pair.key).into_owned())
+        .collect()
 }
 
 pub fn value_of(pair: &KeyValue) -> String {

@@ -20,7 +20,10 @@ impl Decider<'_> {
             return Err(Refusal::LeaseExists);
         }
         let ttl = grant.ttl.max(self.limits.min_lease_ttl);
-        let deadline_ms = grant.now_ms.saturating_add(Lease::ttl_ms(ttl)).saturating_add(Lease::slack_ms(ttl));
+        let deadline_ms = grant
+            .now_ms
+            .saturating_add(Lease::ttl_ms(ttl))
+            .saturating_add(Lease::slack_ms(ttl));
         self.emit(Effect::LeaseGranted(Lease { id, ttl, deadline_ms }));
         Ok(Reply::LeaseGrant(LeaseGrantReply { id, ttl }))
     }

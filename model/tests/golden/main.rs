@@ -11,8 +11,10 @@ use support::store::Store;
 
 fn scripts() -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scripts");
-    let mut scripts: Vec<PathBuf> =
-        fs::read_dir(folder).expect("the scripts").map(|entry| entry.expect("a script").path()).collect();
+    let mut scripts: Vec<PathBuf> = fs::read_dir(folder)
+        .expect("the scripts")
+        .map(|entry| entry.expect("a script").path())
+        .collect();
     scripts.sort();
     scripts
 }

@@ -5,8 +5,8 @@ use std::str::SplitWhitespace;
 
 use bytes::Bytes;
 use model::{
-    Compare, CompareResult, CompareTarget, DeleteRange, KeyRange, LeaseId, Operation, Put, RangeQuery, Revision,
-    SortOrder, SortTarget, Txn,
+    Compare, CompareResult, CompareTarget, DeleteRange, KeyRange, LeaseId, Operation, Put, RangeQuery,
+    Revision, SortOrder, SortTarget, Txn,
 };
 
 /// The words of a line that are still to be read.
@@ -62,7 +62,10 @@ fn key_range(words: &mut Words<'_>) -> KeyRange {
 }
 
 pub fn put(words: &mut Words<'_>) -> Put {
-    let mut put = Put { key: bytes(words.word()), ..Put::default() };
+    let mut put = Put {
+        key: bytes(words.word()),
+        ..Put::default()
+    };
     put.value = words.argument().map(bytes).unwrap_or_default();
     while let Some((name, value)) = words.option() {
         match name {

@@ -13,7 +13,11 @@ pub fn pair(pair: &KeyValue) -> String {
         Value::Stored(position) => format!("<row {}>", position.0),
     };
     let version = &pair.version;
-    let lease = if version.lease.0 == 0 { String::new() } else { format!(" lease {}", version.lease.0) };
+    let lease = if version.lease.0 == 0 {
+        String::new()
+    } else {
+        format!(" lease {}", version.lease.0)
+    };
     format!(
         "{} = {value:?} (create {} mod {} version {}{lease})",
         text(&pair.key),
@@ -26,11 +30,22 @@ pub fn pair(pair: &KeyValue) -> String {
 pub fn effect(effect: &Effect) -> String {
     match effect {
         Effect::Key(event) if event.is_delete() => {
-            format!("stores delete {} @{}", text(&event.key), event.version.mod_revision.0)
+            format!(
+                "stores delete {} @{}",
+                text(&event.key),
+                event.version.mod_revision.0
+            )
         }
-        Effect::Key(event) => format!("stores put {} @{}", text(&event.key), event.version.mod_revision.0),
+        Effect::Key(event) => format!(
+            "stores put {} @{}",
+            text(&event.key),
+            event.version.mod_revision.0
+        ),
         Effect::LeaseGranted(lease) => format!("stores lease {} until {} ms", lease.id.0, lease.deadline_ms),
-        Effect::LeaseRenewed(lease) => format!("stores lease {} renewed until {} ms", lease.id.0, lease.deadline_ms),
+        Effect::LeaseRenewed(lease) => format!(
+            "stores lease {} renewed until {} ms",
+            lease.id.0, lease.deadline_ms
+        ),
         Effect::LeaseRevoked(id) => format!("stores lease {} revoked", id.0),
         Effect::Compacted(revision) => format!("stores compacted {}", revision.0),
         Effect::Scrubbed(positions) => format!("deletes {} rows", positions.len()),
@@ -41,7 +56,11 @@ pub fn effect(effect: &Effect) -> String {
 
 pub fn reply(reply: &Reply) -> Vec<String> {
     match reply {
-        Reply::Put(put) => put.prev_kv.iter().map(|before| format!("before: {}", pair(before))).collect(),
+        Reply::Put(put) => put
+            .prev_kv
+            .iter()
+            .map(|before| format!("before: {}", pair(before)))
+            .collect(),
         Reply::DeleteRange(delete) => deleted(delete),
         Reply::Txn(answer) => txn(answer, ""),
         Reply::LeaseGrant(grant) => vec![format!("lease {} for {} s", grant.id.0, grant.ttl)],
@@ -52,25 +71,42 @@ pub fn reply(reply: &Reply) -> Vec<String> {
 
 fn deleted(delete: &DeleteRangeReply) -> Vec<String> {
     let mut lines = vec![format!("deleted {}", delete.deleted)];
-    lines.extend(delete.prev_kvs.iter().map(|before| format!("before: {}", pair(before))));
+    lines.extend(
+        delete
+            .prev_kvs
+            .iter()
+            .map(|before| format!("before: {}", pair(before))),
+    );
     lines
 }
 
 pub fn range(range: &RangeReply) -> Vec<String> {
     let more = if range.more { ", more" } else { "" };
-    let mut lines = vec![format!("{} of {}{more} @{}", range.kvs.len(), range.count, range.revision.0)];
+    let mut lines = vec![format!(
+        "{} of {}{more} @{}",
+        range.kvs.len(),
+        range.count,
+        range.revision.0
+    )];
     lines.extend(range.kvs.iter().map(pair));
     lines
 }
 
 fn txn(answer: &TxnReply, indent: &str) -> Vec<String> {
-    let mut lines = vec![format!("{indent}{}", if answer.succeeded { "succeeded" } else { "failed" })];
+    let mut lines = vec![format!(
+        "{indent}{}",
+        if answer.succeeded { "succeeded" } else { "failed" }
+    )];
     for response in &answer.responses {
         let inner = match response {
             OperationReply::Range(answer) => prefixed("range ", range(answer)),
             OperationReply::Put(revision, put) => {
                 let mut lines = vec![format!("put @{}", revision.0)];
-                lines.extend(put.prev_kv.iter().map(|before| format!("before: {}", pair(before))));
+                lines.extend(
+                    put.prev_kv
+                        .iter()
+                        .map(|before| format!("before: {}", pair(before))),
+                );
                 lines
             }
             OperationReply::DeleteRange(revision, delete) => {

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use model::{
-    Alarm, AlarmAction, Command, Effect, LeaseGrant, LeaseId, Limits, Overlay, Position, RangeQuery, Refusal, Revision,
-    Scan, ScanStep, State, Value, ValueSource, decide, validate,
+    Alarm, AlarmAction, Command, Effect, LeaseGrant, LeaseId, Limits, Overlay, Position, RangeQuery, Refusal,
+    Revision, Scan, ScanStep, State, Value, ValueSource, decide, validate,
 };
 
 use super::parse::{self, Words};
@@ -34,7 +34,14 @@ impl Default for Store {
     fn default() -> Self {
         let state = State::default();
         let overlay = Overlay::new(&state);
-        Self { state, overlay, log: Vec::new(), waiting: Vec::new(), rows: Rows::default(), holding: false }
+        Self {
+            state,
+            overlay,
+            log: Vec::new(),
+            waiting: Vec::new(),
+            rows: Rows::default(),
+            holding: false,
+        }
     }
 }
 
@@ -55,7 +62,10 @@ impl Store {
             "txn" => Command::Txn(parse::txn(&mut words)),
             "compact" => Command::Compact(Revision(words.number())),
             "grant" => grant(&mut words),
-            "renew" => Command::LeaseRenew { id: LeaseId(words.number()), deadline_ms: words.number() },
+            "renew" => Command::LeaseRenew {
+                id: LeaseId(words.number()),
+                deadline_ms: words.number(),
+            },
             "revoke" => Command::LeaseRevoke(LeaseId(words.number())),
             "alarm" => alarm(&mut words),
             other => panic!("unknown command: {other}"),
@@ -64,7 +74,10 @@ impl Store {
     }
 
     fn submit(&mut self, command: Command) -> Vec<String> {
-        let limits = Limits { max_txn_ops: 4, ..Limits::default() };
+        let limits = Limits {
+            max_txn_ops: 4,
+            ..Limits::default()
+        };
         if let Err(refusal) = validate(&command, limits) {
             return vec![format!("refused: {refusal}")];
         }
@@ -127,7 +140,10 @@ impl Store {
         self.holding = false;
         let count = self.waiting.len();
         self.apply_waiting();
-        vec![format!("{count} effects are durable, revision {}", self.state.revision().0)]
+        vec![format!(
+            "{count} effects are durable, revision {}",
+            self.state.revision().0
+        )]
     }
 
     /// The batch was not stored: everything decided on it is void.
@@ -143,9 +159,12 @@ impl Store {
         let mut state = State::default();
         let leases = self.state.leases();
         state.apply(&Effect::Compacted(self.state.compact_revision()));
-        leases.values().for_each(|lease| drop(state.apply(&Effect::LeaseGranted(*lease))));
+        leases
+            .values()
+            .for_each(|lease| drop(state.apply(&Effect::LeaseGranted(*lease))));
         for effect in &self.log {
-            let stored = matches!(effect, Effect::Key(event) if self.rows.0.contains_key(&event.version.position));
+            let stored =
+                matches!(effect, Effect::Key(event) if self.rows.0.contains_key(&event.version.position));
             if stored || matches!(effect, Effect::AlarmRaised(_) | Effect::AlarmCleared(_)) {
                 state.apply(effect);
             }
@@ -166,7 +185,11 @@ impl Store {
             from = next;
         }
         rows.iter().for_each(|row| drop(self.rows.0.remove(row)));
-        vec![format!("{} rows deleted, {} versions left", rows.len(), self.state.index().versions())]
+        vec![format!(
+            "{} rows deleted, {} versions left",
+            rows.len(),
+            self.state.index().versions()
+        )]
     }
 
     fn evict(&mut self) -> Vec<String> {
@@ -175,20 +198,36 @@ impl Store {
     }
 
     fn lease(&self, id: LeaseId) -> Vec<String> {
-        let Some(lease) = self.state.lease(id) else { return vec!["none".into()] };
+        let Some(lease) = self.state.lease(id) else {
+            return vec!["none".into()];
+        };
         let keys: Vec<String> = self.state.lease_keys(id).map(print::text).collect();
-        vec![format!("{} s until {} ms, keys: {}", lease.ttl, lease.deadline_ms, keys.join(" "))]
+        vec![format!(
+            "{} s until {} ms, keys: {}",
+            lease.ttl,
+            lease.deadline_ms,
+            keys.join(" ")
+        )]
     }
 }
 
 fn grant(words: &mut Words<'_>) -> Command {
     let (id, ttl, now_ms) = (LeaseId(words.number()), words.number(), words.number());
-    Command::LeaseGrant(LeaseGrant { id, chosen: LeaseId(7777), ttl, now_ms })
+    Command::LeaseGrant(LeaseGrant {
+        id,
+        chosen: LeaseId(7777),
+        ttl,
+        now_ms,
+    })
 }
 
 fn alarm(words: &mut Words<'_>) -> Command {
     let (action, name) = (words.word(), words.word());
-    let alarm = if name == "nospace" { Alarm::NoSpace } else { Alarm::Corrupt };
+    let alarm = if name == "nospace" {
+        Alarm::NoSpace
+    } else {
+        Alarm::Corrupt
+    };
     Command::Alarm(match action {
         "raise" => AlarmAction::Activate(alarm),
         _ => AlarmAction::Deactivate(alarm),
