@@ -69,6 +69,7 @@ impl Peer {
     }
 }
 
+/// The program by its absolute path, since it is started in a folder of its own.
 fn existing(peer: Peer) -> Result<Peer> {
     let Peer { name, binary, .. } = &peer;
     anyhow::ensure!(
@@ -76,7 +77,10 @@ fn existing(peer: Peer) -> Result<Peer> {
         "{name} is not there: {} is no file",
         binary.display()
     );
-    Ok(peer)
+    Ok(Peer {
+        binary: fs::canonicalize(binary)?,
+        ..peer
+    })
 }
 
 /// The repository around the current folder, or the current folder itself.
@@ -121,6 +125,13 @@ mod tests {
         let names = ["etcd-3.7.9", "etcd-3.7.10", "etcd-3.6.99", "k8s-dqlite-9"].map(str::to_owned);
         assert_eq!(newest(&names), Some(&names[1]));
         assert_eq!(newest(&[]), None);
+    }
+
+    #[test]
+    fn a_program_is_known_by_its_absolute_path() {
+        let peer = Peer::taffrail(Some(Path::new("src/main.rs")), Path::new("/")).expect("a file");
+        assert!(peer.binary.is_absolute() && peer.binary.ends_with("src/main.rs"));
+        assert!(Peer::taffrail(Some(Path::new("src")), Path::new("/")).is_err());
     }
 
     #[test]

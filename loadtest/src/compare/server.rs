@@ -91,7 +91,8 @@ impl Server {
         let ports = free_ports()?;
         let log = folder.join("log");
         let child = spawn(peer, &folder, ports, File::create(&log)?)
-            .with_context(|| format!("cannot start {}", peer.binary.display()))?;
+            .inspect_err(|_| drop(fs::remove_dir_all(&folder)));
+        let child = child.with_context(|| format!("cannot start {}", peer.binary.display()))?;
         let pid = child.id();
         *leash.hold() = Some((child, folder));
         let endpoint = format!("http://127.0.0.1:{}", ports[0]).parse()?;
