@@ -18,7 +18,8 @@ impl Display for Table<'_> {
         )?;
         writeln!(
             out,
-            "| row | figure | taffrail | peer | ratio | spread | required | met |"
+            "| row | figure | taffrail | {} | ratio | spread | required | met |",
+            self.0.peer
         )?;
         writeln!(out, "|---|---|---:|---:|---:|---|---|---|")?;
         for row in &self.0.rows {
