@@ -1,18 +1,38 @@
 //! etcd's own metrics, as far as they mean something here: the names that dashboards and alerts are written for.
 //!
-//! What belongs to Raft's peers, or to the parts of a storage engine that is not here, is left out; a rule
-//! over an absent series stays silent, one over an invented series would lie.
+//! What belongs to the parts of a storage engine or of Raft that are not here is left out: a rule over an
+//! absent series stays silent, one over an invented series would lie.
+
+use std::sync::atomic::Ordering::Relaxed;
 
 use actors::{PipelineReport, Store};
 
-use super::exposition::Exposition;
+use super::exposition::{Exposition, Label};
+use super::messages::Method;
 use super::rpc::RpcMetrics;
 use crate::services::{CLUSTER_VERSION, ETCD_VERSION};
+
+/// The slowest commits count as slow from here on: bucket 17 ends at 131 ms, etcd's bound is 100 ms.
+const SLOW_BUCKET: usize = 17;
+/// The requests that are timed, and what etcd calls them.
+const REQUESTS: &[(&str, &str)] = &[
+    ("KV/Range", "Range"),
+    ("KV/Put", "Put"),
+    ("KV/DeleteRange", "DeleteRange"),
+    ("KV/Txn", "Txn"),
+    ("KV/Compact", "Compaction"),
+    ("Lease/LeaseGrant", "LeaseGrant"),
+    ("Lease/LeaseRevoke", "LeaseRevoke"),
+    ("Maintenance/Alarm", "Alarm"),
+];
+const NANOS_PER_MILLISECOND: f64 = 1e6;
 
 /// Writes the families.
 pub(super) fn write(page: &mut Exposition, store: &Store, report: &PipelineReport, calls: &RpcMetrics) {
     write_server(page, store, report);
+    write_requests(page, report, calls);
     write_disk(page, store, report);
+    write_maintenance(page, report, calls);
     write_mvcc(page, report, calls);
     write_watches(page, report);
     write_leases(page, report);
@@ -80,12 +100,12 @@ fn write_leadership(page: &mut Exposition) {
 
 fn write_proposals(page: &mut Exposition, report: &PipelineReport) {
     let done = report.gate.admitted.saturating_sub(report.gate.in_flight);
-    page.counter(
+    page.gauge(
         "etcd_server_proposals_committed_total",
         "The total number of consensus proposals committed.",
         done,
     );
-    page.counter(
+    page.gauge(
         "etcd_server_proposals_applied_total",
         "The total number of consensus proposals applied.",
         done,
@@ -100,6 +120,132 @@ fn write_proposals(page: &mut Exposition, report: &PipelineReport) {
         "The total number of failed proposals seen.",
         report.batches.failures,
     );
+}
+
+/// Reads need no index from a leader elsewhere, and nobody waits for heartbeats: those never fail.
+fn write_requests(page: &mut Exposition, report: &PipelineReport, calls: &RpcMetrics) {
+    let slow: u64 = report.batches.commit.buckets.iter().skip(SLOW_BUCKET + 1).sum();
+    for (name, help, count) in [
+        (
+            "etcd_server_slow_apply_total",
+            "The total number of slow apply requests (likely overloaded from slow disk).",
+            slow,
+        ),
+        (
+            "etcd_server_slow_read_indexes_total",
+            "The total number of pending read indexes not in sync with leader's or timed out read index requests.",
+            0,
+        ),
+        (
+            "etcd_server_read_indexes_failed_total",
+            "The total number of failed read indexes seen.",
+            0,
+        ),
+        (
+            "etcd_server_heartbeat_send_failures_total",
+            "The total number of leader heartbeat send failures (likely overloaded from slow disk).",
+            0,
+        ),
+    ] {
+        page.counter(name, help, count);
+    }
+    write_request_durations(page, calls);
+    if let Some(keyspace) = report
+        .mailboxes
+        .iter()
+        .find(|mailbox| mailbox.actor == "keyspace")
+    {
+        let name = "etcd_server_apply_duration_seconds";
+        page.family(
+            name,
+            "histogram",
+            "The latency distributions of apply; here of whole batches.",
+        );
+        page.durations(
+            name,
+            &[("op", "Batch"), ("success", "true"), ("version", "v3")],
+            &keyspace.handle,
+        );
+    }
+}
+
+fn write_request_durations(page: &mut Exposition, calls: &RpcMetrics) {
+    let name = "etcd_server_request_duration_seconds";
+    page.family(
+        name,
+        "histogram",
+        "Response latency distribution in seconds for each type.",
+    );
+    for (method, kind) in REQUESTS {
+        write_durations(page, name, calls.method(method), &[("type", kind)]);
+    }
+    let name = "etcd_server_range_duration_seconds";
+    page.family(name, "histogram", "The latency distributions of txn.Range");
+    write_durations(page, name, calls.method("KV/Range"), &[]);
+}
+
+fn write_durations(page: &mut Exposition, name: &str, method: Option<&Method>, labels: &[Label<'_>]) {
+    let Some(method) = method else { return };
+    for (success, handling) in ["true", "false"].iter().zip(&method.handling) {
+        let snapshot = handling.snapshot();
+        if snapshot.count > 0 {
+            let labels: Vec<Label<'_>> = [("success", *success)].iter().chain(labels).copied().collect();
+            page.durations(name, &labels, &snapshot);
+        }
+    }
+}
+
+fn started(calls: &RpcMetrics, method: &str) -> u64 {
+    calls
+        .method(method)
+        .map_or(0, |method| method.started.load(Relaxed))
+}
+
+/// Snapshots and defragmentation are timed as calls; compaction in milliseconds, as etcd times its own.
+fn write_maintenance(page: &mut Exposition, report: &PipelineReport, calls: &RpcMetrics) {
+    for (method, name, help) in [
+        (
+            "Maintenance/Snapshot",
+            "etcd_disk_backend_snapshot_duration_seconds",
+            "The latency distribution of backend snapshots.",
+        ),
+        (
+            "Maintenance/Defragment",
+            "etcd_disk_backend_defrag_duration_seconds",
+            "The latency distribution of backend defragmentation.",
+        ),
+    ] {
+        if let Some(method) = calls.method(method) {
+            page.family(name, "histogram", help);
+            page.durations(name, &[], &method.all_handling());
+        }
+    }
+    let defragmenting = calls
+        .method("Maintenance/Defragment")
+        .is_some_and(|method| method.under_way() > 0);
+    let help = "Whether or not defrag is active on the member. 1 means active, 0 means not.";
+    page.gauge("etcd_disk_defrag_inflight", help, u8::from(defragmenting));
+    let compactor = &report.compactor;
+    page.counter(
+        "etcd_debugging_mvcc_db_compaction_keys_total",
+        "Total number of db keys compacted.",
+        compactor.scrubbed,
+    );
+    for (name, help, snapshot) in [
+        (
+            "etcd_debugging_mvcc_db_compaction_pause_duration_milliseconds",
+            "Bucketed histogram of db compaction pause duration.",
+            &compactor.locks,
+        ),
+        (
+            "etcd_debugging_mvcc_db_compaction_total_duration_milliseconds",
+            "Bucketed histogram of db compaction total duration.",
+            &compactor.passes,
+        ),
+    ] {
+        page.family(name, "histogram", help);
+        page.scaled(name, &[], snapshot, NANOS_PER_MILLISECOND);
+    }
 }
 
 fn write_disk(page: &mut Exposition, store: &Store, report: &PipelineReport) {
@@ -150,12 +296,12 @@ fn write_mvcc(page: &mut Exposition, report: &PipelineReport, calls: &RpcMetrics
     page.counter(
         "etcd_mvcc_range_total",
         "Total number of ranges seen by this member.",
-        calls.started("Range"),
+        started(calls, "KV/Range"),
     );
     page.counter(
         "etcd_mvcc_txn_total",
         "Total number of txns seen by this member.",
-        calls.started("Txn"),
+        started(calls, "KV/Txn"),
     );
     page.gauge(
         "etcd_debugging_mvcc_keys_total",

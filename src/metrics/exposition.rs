@@ -48,6 +48,17 @@ impl Exposition {
 
     /// A histogram of durations, in seconds.
     pub(crate) fn durations(&mut self, name: &str, labels: &[Label<'_>], snapshot: &HistogramSnapshot) {
+        self.scaled(name, labels, snapshot, 1e9);
+    }
+
+    /// A histogram of durations in a unit of this many nanoseconds.
+    pub(crate) fn scaled(
+        &mut self,
+        name: &str,
+        labels: &[Label<'_>],
+        snapshot: &HistogramSnapshot,
+        unit: f64,
+    ) {
         let (bucket_name, last) = (format!("{name}_bucket"), snapshot.buckets.len().saturating_sub(1));
         let mut seen = 0;
         for (exponent, count) in snapshot.buckets.iter().enumerate() {
@@ -55,12 +66,12 @@ impl Exposition {
             let bound = if exponent == last {
                 "+Inf".to_owned()
             } else {
-                seconds_of_bucket(exponent).to_string()
+                (nanos_of_bucket(exponent) / unit).to_string()
             };
             self.sample(&bucket_name, &with(labels, ("le", &bound)), seen);
         }
         #[expect(clippy::cast_precision_loss, reason = "a sum of durations needs no more")]
-        self.sample(&format!("{name}_sum"), labels, snapshot.sum_nanos as f64 / 1e9);
+        self.sample(&format!("{name}_sum"), labels, snapshot.sum_nanos as f64 / unit);
         self.sample(&format!("{name}_count"), labels, snapshot.count);
     }
 
@@ -101,8 +112,8 @@ fn with<'a>(labels: &[Label<'a>], last: Label<'a>) -> Vec<Label<'a>> {
 }
 
 /// The upper bound of a bucket of the pipeline's histograms, which go by powers of two of a microsecond.
-fn seconds_of_bucket(exponent: usize) -> f64 {
-    2_f64.powi(i32::try_from(exponent).unwrap_or(i32::MAX)) / 1e6
+fn nanos_of_bucket(exponent: usize) -> f64 {
+    1e3 * 2_f64.powi(i32::try_from(exponent).unwrap_or(i32::MAX))
 }
 
 #[cfg(test)]

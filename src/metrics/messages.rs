@@ -1,7 +1,9 @@
 //! Counts gRPC messages as they pass, however the transport cuts them.
 
-use actors::Histogram;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+
+use actors::{Histogram, HistogramSnapshot};
 
 /// The octets in front of every gRPC message: a flag and the length.
 const PREFIX_LENGTH: usize = 5;
@@ -58,6 +60,9 @@ pub(super) const CODES: [&str; 17] = [
     "Unauthenticated",
 ];
 
+/// The kind of a method that streams nothing.
+pub(super) const UNARY: &str = "unary";
+
 /// The counters of one method.
 #[derive(Debug)]
 pub(super) struct Method {
@@ -68,17 +73,18 @@ pub(super) struct Method {
     pub(super) received: AtomicU64,
     pub(super) sent: AtomicU64,
     pub(super) handled: [AtomicU64; CODES.len()],
-    pub(super) handling: Option<Histogram>,
+    /// How long calls took that succeeded, and that did not.
+    pub(super) handling: [Histogram; 2],
 }
 
 impl Method {
-    /// A method that was never called. `timed` keeps a histogram of how long calls take.
-    pub(super) fn new(service: &str, name: &str, (asks, answers): (bool, bool), timed: bool) -> Self {
+    /// A method that was never called, which may stream what it asks and what it answers.
+    pub(super) fn new(service: &str, name: &str, (asks, answers): (bool, bool)) -> Self {
         Self {
             service: service.to_owned(),
             name: name.to_owned(),
             kind: match (asks, answers) {
-                (false, false) => "unary",
+                (false, false) => UNARY,
                 (true, false) => "client_stream",
                 (false, true) => "server_stream",
                 (true, true) => "bidi_stream",
@@ -87,13 +93,32 @@ impl Method {
             received: AtomicU64::new(0),
             sent: AtomicU64::new(0),
             handled: std::array::from_fn(|_| AtomicU64::new(0)),
-            handling: timed.then(Histogram::default),
+            handling: Default::default(),
         }
     }
 
-    /// Counts the end of a call.
-    pub(super) fn end(&self, code: usize) {
+    /// Counts the end of a call that took so long.
+    pub(super) fn end(&self, code: usize, took: Duration) {
         self.handled[code.min(CODES.len() - 1)].fetch_add(1, Relaxed);
+        self.handling[usize::from(code != 0)].record(took);
+    }
+
+    /// How many calls are under way.
+    pub(super) fn under_way(&self) -> u64 {
+        let ended: u64 = self.handled.iter().map(|count| count.load(Relaxed)).sum();
+        self.started.load(Relaxed).saturating_sub(ended)
+    }
+
+    /// How long calls took, however they ended.
+    pub(super) fn all_handling(&self) -> HistogramSnapshot {
+        let [mut all, failed] = self.handling.each_ref().map(Histogram::snapshot);
+        all.buckets
+            .iter_mut()
+            .zip(failed.buckets)
+            .for_each(|(all, failed)| *all += failed);
+        all.sum_nanos += failed.sum_nanos;
+        all.count += failed.count;
+        all
     }
 }
 

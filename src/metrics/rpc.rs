@@ -1,6 +1,6 @@
 //! Counts gRPC calls under the names that etcd's dashboards know: `grpc_server_*`, and the bytes to and from clients.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -17,7 +17,7 @@ use parking_lot::RwLock;
 use prost_reflect::DescriptorPool;
 
 use super::exposition::Exposition;
-use super::messages::{CODES, MessageWalker, Method};
+use super::messages::{CODES, MessageWalker, Method, UNARY};
 
 /// How many client versions are told apart; a client must not be able to fill our memory with names.
 const MOST_CLIENT_VERSIONS: usize = 64;
@@ -29,14 +29,17 @@ const UNKNOWN: usize = 2;
 /// The counters of all gRPC calls.
 pub(crate) struct RpcMetrics {
     methods: HashMap<String, Arc<Method>>,
-    clients: RwLock<HashMap<(&'static str, String), u64>>,
+    /// Calls by the version of the client's library: unary ones and streams.
+    clients: RwLock<BTreeMap<String, [AtomicU64; 2]>>,
     bytes_received: AtomicU64,
     bytes_sent: AtomicU64,
+    extensive: bool,
 }
 
 impl RpcMetrics {
-    /// Counters for every method of etcd's services. `timed` keeps a latency histogram for each.
-    pub(crate) fn new(timed: bool) -> Result<Self> {
+    /// Counters for every method of etcd's services. `extensive` shows
+    /// a histogram of latencies for each.
+    pub(crate) fn new(extensive: bool) -> Result<Self> {
         let pool = DescriptorPool::decode(proto::FILE_DESCRIPTOR_SET)?;
         let methods = pool
             .services()
@@ -49,7 +52,7 @@ impl RpcMetrics {
             let streams = (method.is_client_streaming(), method.is_server_streaming());
             (
                 format!("/{service}/{name}"),
-                Arc::new(Method::new(&service, &name, streams, timed)),
+                Arc::new(Method::new(&service, &name, streams)),
             )
         });
         Ok(Self {
@@ -57,6 +60,7 @@ impl RpcMetrics {
             clients: RwLock::default(),
             bytes_received: AtomicU64::new(0),
             bytes_sent: AtomicU64::new(0),
+            extensive,
         })
     }
 
@@ -67,41 +71,37 @@ impl RpcMetrics {
             method.started.fetch_add(1, Relaxed);
             self.count_client(method.kind, request.headers());
         }
-        let begun = method
-            .as_ref()
-            .is_some_and(|method| method.handling.is_some())
-            .then(Instant::now);
         Call {
             metrics: Arc::clone(self),
             method,
-            begun,
+            begun: Instant::now(),
         }
     }
 
     fn count_client(&self, kind: &'static str, headers: &HeaderMap) {
-        let kind = if kind == "unary" { "unary" } else { "stream" };
+        let kind = usize::from(kind != UNARY);
         let version = headers
             .get("client-api-version")
-            .and_then(|version| version.to_str().ok())
-            .unwrap_or("unknown");
-        let mut clients = self.clients.write();
-        if let Some(count) = clients.get_mut(&(kind, version.to_owned())) {
-            *count += 1;
+            .and_then(|version| version.to_str().ok());
+        let version = version.unwrap_or("unknown");
+        if let Some(counts) = self.clients.read().get(version) {
+            counts[kind].fetch_add(1, Relaxed);
             return;
         }
+        let mut clients = self.clients.write();
         let version = if clients.len() < MOST_CLIENT_VERSIONS {
             version
         } else {
             "other"
         };
-        *clients.entry((kind, version.to_owned())).or_default() += 1;
+        clients.entry(version.to_owned()).or_default()[kind].fetch_add(1, Relaxed);
     }
 
-    /// How many calls of this method of the KV service have begun.
-    pub(super) fn started(&self, name: &str) -> u64 {
+    /// The counters of a method of one of etcd's own services, such as `KV/Range`.
+    pub(super) fn method(&self, name: &str) -> Option<&Method> {
         self.methods
-            .get(&format!("/etcdserverpb.KV/{name}"))
-            .map_or(0, |method| method.started.load(Relaxed))
+            .get(&format!("/etcdserverpb.{name}"))
+            .map(Arc::as_ref)
     }
 
     /// Writes the families of gRPC calls.
@@ -133,7 +133,9 @@ impl RpcMetrics {
             }
         }
         write_handled(page, &methods);
-        write_handling(page, &methods);
+        if self.extensive {
+            write_handling(page, &methods);
+        }
         self.write_traffic(page);
     }
 
@@ -144,15 +146,14 @@ impl RpcMetrics {
             "counter",
             "The total number of client requests per client version.",
         );
-        let mut clients: Vec<_> = self
-            .clients
-            .read()
-            .iter()
-            .map(|(client, count)| (client.clone(), *count))
-            .collect();
-        clients.sort();
-        for ((kind, version), count) in &clients {
-            page.sample(name, &[("client_api_version", version), ("type", kind)], count);
+        for (version, counts) in self.clients.read().iter() {
+            for (kind, count) in [UNARY, "stream"].iter().zip(counts) {
+                page.sample(
+                    name,
+                    &[("client_api_version", version), ("type", kind)],
+                    count.load(Relaxed),
+                );
+            }
         }
         page.counter(
             "etcd_network_client_grpc_received_bytes_total",
@@ -195,15 +196,13 @@ fn write_handled(page: &mut Exposition, methods: &[&Arc<Method>]) {
 
 fn write_handling(page: &mut Exposition, methods: &[&Arc<Method>]) {
     let name = "grpc_server_handling_seconds";
-    let mut timed = methods
-        .iter()
-        .filter_map(|method| Some((method, method.handling.as_ref()?.snapshot())))
-        .peekable();
-    if timed.peek().is_some() {
-        page.family(name, "histogram", "Histogram of response latency (seconds) of gRPC that had been application-level handled by the server.");
-    }
-    for (method, snapshot) in timed.filter(|(_, snapshot)| snapshot.count > 0) {
-        page.durations(name, &labels(method), &snapshot);
+    let help = "Histogram of response latency (seconds) of gRPC that had been application-level handled by the server.";
+    page.family(name, "histogram", help);
+    for method in methods {
+        let handling = method.all_handling();
+        if handling.count > 0 {
+            page.durations(name, &labels(method), &handling);
+        }
     }
 }
 
@@ -212,7 +211,7 @@ fn write_handling(page: &mut Exposition, methods: &[&Arc<Method>]) {
 pub(crate) struct Call {
     metrics: Arc<RpcMetrics>,
     method: Option<Arc<Method>>,
-    begun: Option<Instant>,
+    begun: Instant,
 }
 
 impl Call {
@@ -229,10 +228,8 @@ impl Call {
     }
 
     fn end(&self, code: usize) {
-        let Some(method) = &self.method else { return };
-        method.end(code);
-        if let (Some(handling), Some(begun)) = (&method.handling, self.begun) {
-            handling.record(begun.elapsed());
+        if let Some(method) = &self.method {
+            method.end(code, self.begun.elapsed());
         }
     }
 

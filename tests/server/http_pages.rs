@@ -112,6 +112,8 @@ async fn metrics_carry_etcds_names_and_follow_what_happens() {
         "etcd_disk_backend_commit_duration_seconds_bucket{le=\"+Inf\"} 1\n",
         "etcd_mvcc_put_total 1\n",
         "etcd_mvcc_range_total 1\n",
+        "etcd_server_request_duration_seconds_count{success=\"true\",type=\"Put\"} 1\n",
+        "etcd_server_range_duration_seconds_count{success=\"true\"} 1\n",
         "etcd_debugging_mvcc_keys_total 1\n",
         "etcd_debugging_mvcc_current_revision 2\n",
         "etcd_server_health_success 0\n",
