@@ -45,7 +45,7 @@ type Server struct {
 // It is killed when the test ends.
 func Start(t testing.TB, options Options) *Server {
 	t.Helper()
-	server, err := newServer(t.TempDir(), options)
+	server, err := newServer(directory(t, options), options)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -58,7 +58,25 @@ func Start(t testing.TB, options Options) *Server {
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Logf("backend: %s, %s", server.binary, server.Endpoint)
 	return server
+}
+
+// sharedMemory is where Linux has files that are in memory only.
+const sharedMemory = "/dev/shm"
+
+// directory makes the directory of a server's data and log, which goes with the test.
+func directory(t testing.TB, options Options) string {
+	t.Helper()
+	if _, err := os.Stat(sharedMemory); err != nil || !options.InMemory {
+		return t.TempDir()
+	}
+	directory, err := os.MkdirTemp(sharedMemory, "kubernetes-test-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(directory) })
+	return directory
 }
 
 func newServer(directory string, options Options) (*Server, error) {
@@ -170,14 +188,10 @@ func (s *Server) arguments() []string {
 
 // etcdArguments are what only etcd needs: it opens a peer port even when alone.
 func (s *Server) etcdArguments() []string {
-	arguments := []string{
+	return []string{
 		"--listen-peer-urls=" + s.peer,
 		"--initial-advertise-peer-urls=" + s.peer,
 		"--initial-cluster=default=" + s.peer,
 		"--log-level=warn",
 	}
-	if s.options.ForgetsOnPowerLoss {
-		arguments = append(arguments, "--unsafe-no-fsync")
-	}
-	return arguments
 }

@@ -46,7 +46,7 @@ func RunEtcd(t testing.TB, config *embed.Config) *kubernetes.Client {
 		KeyFile:                config.ClientTLSInfo.KeyFile,
 		TrustedCAFile:          config.ClientTLSInfo.TrustedCAFile,
 		ClientTLS:              tls,
-		ForgetsOnPowerLoss:     true,
+		InMemory:               true,
 	})
 	return dial(t, clientv3.Config{
 		TLS:         tls,
