@@ -1,6 +1,8 @@
 //! Between the wire's messages and the model's values. Bytes move, they are not copied.
 
 mod from_wire;
+#[cfg(test)]
+mod hostile;
 mod to_wire;
 mod watch_request;
 mod watch_response;
