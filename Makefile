@@ -30,7 +30,7 @@ lint: deps ## Check format and lints
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
 
 doc: ## Check the documentation
-	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --document-private-items --locked
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --locked
 
 test: lint doc ## Run everything that needs Rust and Debian's packages only
 	$(CARGO) test --workspace --locked
