@@ -104,7 +104,7 @@ impl Hub {
         if let Some(from) = self.first_in_ring() {
             let page = self.ring.page(from);
             self.meter.pages_from_ring.fetch_add(1, Relaxed);
-            self.hand_out(&page);
+            self.hand_out(page);
         }
     }
 
@@ -149,7 +149,7 @@ impl Hub {
                 self.meter.pages_from_log.fetch_add(1, Relaxed);
                 self.log_reading.cursor = page.to().next();
                 self.cancel_compacted();
-                self.hand_out(&page);
+                self.hand_out(page);
             }
             Err(error) => {
                 tracing::warn!(%error, "history for watchers could not be read, it will be tried again");
@@ -187,10 +187,11 @@ impl Hub {
     }
 
     /// Serves a page to everybody who can use it.
-    fn hand_out(&mut self, page: &Page) {
-        let mut selections = Selections::of(page);
-        for watcher in self.lagging.within(page) {
-            self.hand_to(watcher, page, &mut selections);
+    fn hand_out(&mut self, mut page: Page) {
+        page.forget_before(self.shared.compact_revision());
+        let mut selections = Selections::of(&page);
+        for watcher in self.lagging.within(&page) {
+            self.hand_to(watcher, &page, &mut selections);
         }
     }
 

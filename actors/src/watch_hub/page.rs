@@ -91,6 +91,17 @@ impl Page {
         self.previous
     }
 
+    /// Leaves out the pairs before that a compaction at `compacted` took, though they may still be at hand:
+    /// etcd reads a pair before at the revision before its event.
+    pub(super) fn forget_before(&mut self, compacted: Revision) {
+        let reached = self
+            .changes
+            .partition_point(|change| change.event.version.mod_revision <= compacted);
+        self.changes[..reached]
+            .iter_mut()
+            .for_each(|change| change.previous = None);
+    }
+
     #[cfg(test)]
     pub(super) fn changes(&self) -> &[Change] {
         &self.changes

@@ -241,7 +241,7 @@ fn a_start_at_the_compact_revision_works_and_shows_a_delete_there() {
     );
     assert_eq!(
         shorts(&rig.read_all(stream)),
-        ["0: 4 created", "0: 4 delete a (was 2@2) | put ab=4"]
+        ["0: 4 created", "0: 4 delete a | put ab=4"]
     );
 }
 
