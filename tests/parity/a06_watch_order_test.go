@@ -20,13 +20,13 @@ var progressFlags = Options{Flags: []string{"--watch-progress-notify-interval", 
 
 var watchOrderScripts = []Script{
 	{Name: "A6.10_long_history_in_order", Run: func(ctx context.Context, s *Session) {
-		writeHistory(ctx, s, 2500)
+		writeHistory(ctx, s, 1200)
 		w := s.Watch()
 		w.Send(createFrom("k", 2))
 		w.Flat(ctx, "end of history", "k-last")
 	}},
 	{Name: "A6.10b_history_while_writing", Run: func(ctx context.Context, s *Session) {
-		writeHistory(ctx, s, 1500)
+		writeHistory(ctx, s, 600)
 		w := s.Watch()
 		w.Send(createFrom("k", 2))
 		writeHistory(ctx, s, 300)
@@ -87,16 +87,16 @@ var watchOrderScripts = []Script{
 	}},
 	{Name: "A6.14_periodic_progress", Options: progressFlags, Run: func(_ context.Context, s *Session) {
 		w := s.Watch()
-		w.Create(&pb.WatchCreateRequest{Key: []byte("a"), ProgressNotify: true})
 		w.Create(&pb.WatchCreateRequest{Key: []byte("a")})
-		w.Create(&pb.WatchCreateRequest{Key: []byte("a"), ProgressNotify: true, StartRevision: 1000, WatchId: 5})
-		w.Progress(0, 1)
+		w.Create(&pb.WatchCreateRequest{Key: []byte("a"), ProgressNotify: true, StartRevision: 1000})
+		w.Create(&pb.WatchCreateRequest{Key: []byte("a"), ProgressNotify: true, WatchId: 7})
+		w.Progress(7, 1)
 		s.Put("a", "1")
 		s.Put("b", "1")
-		w.Progress(0, 3)
-		w.Progress(0, 3)
+		w.Progress(7, 3)
+		w.Progress(7, 3)
 		s.Put("b", "2")
-		w.Progress(0, 4)
+		w.Progress(7, 4)
 	}},
 	{Name: "A6.18b_a_stream_that_is_not_read_blocks_nobody", Run: neverReads},
 }
