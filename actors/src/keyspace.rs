@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use actix::{Actor, Context, Handler};
-use model::{Effect, State};
+use model::{Effect, Event, KeyValue, State};
 use serde::Serialize;
 
 use crate::committed::{Change, CommittedBatch};
@@ -43,6 +43,8 @@ pub struct KeyspaceReport {
     pub resident_bytes: usize,
     /// Events on keys since the start: puts.
     pub puts: u64,
+    /// Bytes of the keys and values put since the start.
+    pub put_bytes: u64,
     /// Events on keys since the start: deletes.
     pub deletes: u64,
 }
@@ -51,6 +53,7 @@ pub struct KeyspaceReport {
 #[derive(Debug, Default)]
 pub struct KeyspaceMeter {
     puts: AtomicU64,
+    put_bytes: AtomicU64,
     deletes: AtomicU64,
 }
 
@@ -59,6 +62,7 @@ impl KeyspaceMeter {
         let deletes = changes.iter().filter(|change| change.event.is_delete()).count();
         self.deletes.fetch_add(deletes as u64, Relaxed);
         self.puts.fetch_add((changes.len() - deletes) as u64, Relaxed);
+        self.put_bytes.fetch_add(bytes_put(changes), Relaxed);
     }
 
     /// What the keyspace looks like now.
@@ -69,9 +73,16 @@ impl KeyspaceMeter {
             versions: state.index().versions(),
             resident_bytes: state.index().resident_bytes(),
             puts: self.puts.load(Relaxed),
+            put_bytes: self.put_bytes.load(Relaxed),
             deletes: self.deletes.load(Relaxed),
         }
     }
+}
+
+fn bytes_put(changes: &[Change]) -> u64 {
+    let puts = changes.iter().filter(|change| !change.event.is_delete());
+    puts.map(|change| (change.event.key.len() + change.event.value.len()) as u64)
+        .sum()
 }
 
 /// Those who follow the log.
@@ -142,14 +153,26 @@ fn apply_effects(state: &mut State, effects: Vec<Effect>) -> CommittedBatch {
         ..CommittedBatch::default()
     };
     for effect in effects {
-        let previous = state.apply(&effect);
+        let replaced = state.apply(&effect);
         match effect {
-            Effect::Key(event) => committed.changes.push(Change { event, previous }),
+            Effect::Key(event) => {
+                let previous = replaced.and_then(|pair| before_revision(state, &event, pair));
+                committed.changes.push(Change { event, previous });
+            }
             other => committed.others.push(other),
         }
     }
     committed.revision = state.revision();
     committed
+}
+
+/// A transaction may change a key twice (a put survives a delete of everything from a key on): the pair
+/// before is then still the one before the whole transaction, as in etcd.
+fn before_revision(state: &State, event: &Event, replaced: KeyValue) -> Option<KeyValue> {
+    if replaced.version.mod_revision < event.version.mod_revision {
+        return Some(replaced);
+    }
+    state.pair_before(&event.key, event.version.mod_revision)
 }
 
 impl Actor for Keyspace {

@@ -21,7 +21,7 @@ pub type Answer = oneshot::Sender<Result<Committed, RequestError>>;
 /// The stub of a request: it is answered once, and gives back its room when it goes.
 pub struct Ticket {
     answer: Option<Answer>,
-    _permit: Option<Permit>,
+    permit: Option<Permit>,
 }
 
 impl Ticket {
@@ -30,7 +30,7 @@ impl Ticket {
     pub fn new(permit: Permit, answer: Answer) -> Self {
         Self {
             answer: Some(answer),
-            _permit: Some(permit),
+            permit: Some(permit),
         }
     }
 
@@ -39,12 +39,14 @@ impl Ticket {
     pub fn unanswered() -> Self {
         Self {
             answer: None,
-            _permit: None,
+            permit: None,
         }
     }
 
-    /// Answers the request. Whoever asked may have gone away; then nobody is told.
+    /// Answers the request. Whoever asked may have gone away; then nobody is told. The room is given back
+    /// first: whoever has an answer finds it free.
     pub fn answer(self, result: Result<Committed, RequestError>) {
+        drop(self.permit);
         if let Some(answer) = self.answer {
             let _gone = answer.send(result);
         }

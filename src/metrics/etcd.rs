@@ -231,6 +231,11 @@ fn write_maintenance(page: &mut Exposition, report: &PipelineReport, calls: &Rpc
         "Total number of db keys compacted.",
         compactor.scrubbed,
     );
+    page.gauge(
+        "etcd_debugging_mvcc_db_compaction_last",
+        "The unix time of the last db compaction. Resets to 0 on start.",
+        compactor.last_unix_seconds,
+    );
     for (name, help, snapshot) in [
         (
             "etcd_debugging_mvcc_db_compaction_pause_duration_milliseconds",
@@ -302,6 +307,11 @@ fn write_mvcc(page: &mut Exposition, report: &PipelineReport, calls: &RpcMetrics
         "etcd_mvcc_txn_total",
         "Total number of txns seen by this member.",
         started(calls, "KV/Txn"),
+    );
+    page.gauge(
+        "etcd_debugging_mvcc_total_put_size_in_bytes",
+        "The total size of put kv pairs seen by this member.",
+        keyspace.put_bytes,
     );
     page.gauge(
         "etcd_debugging_mvcc_keys_total",

@@ -1,7 +1,7 @@
 //! The compactor's numbers, kept where anybody may read them without asking it.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use journal::Size;
 use serde::Serialize;
@@ -18,6 +18,7 @@ pub(crate) struct CompactorMeter {
     automatic: AtomicU64,
     allocated: AtomicU64,
     in_use: AtomicU64,
+    last_unix_seconds: AtomicU64,
     passes: Histogram,
     locks: Histogram,
 }
@@ -39,6 +40,8 @@ pub struct CompactorReport {
     pub allocated_bytes: u64,
     /// What of that held data.
     pub in_use_bytes: u64,
+    /// When the last pass ended, seconds of Unix time; zero if none has since the start.
+    pub last_unix_seconds: u64,
     /// How long passes took, from the first key to the last row deleted.
     pub passes: HistogramSnapshot,
     /// How long passes kept the state locked each time.
@@ -53,6 +56,8 @@ impl CompactorMeter {
     pub(super) fn pass_ended(&self, took: Duration) {
         self.passing.store(false, Relaxed);
         self.passes.record(took);
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        self.last_unix_seconds.store(now.as_secs(), Relaxed);
     }
 
     pub(super) fn looked(&self, locked: Duration, found: usize) {
@@ -89,6 +94,7 @@ impl CompactorMeter {
             automatic: self.automatic.load(Relaxed),
             allocated_bytes: self.allocated.load(Relaxed),
             in_use_bytes: self.in_use.load(Relaxed),
+            last_unix_seconds: self.last_unix_seconds.load(Relaxed),
             passes: self.passes.snapshot(),
             locks: self.locks.snapshot(),
         }

@@ -1,6 +1,6 @@
 //! The watchers and the streams that they are on.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use model::{KeyRange, Revision};
@@ -60,6 +60,8 @@ pub(super) struct Stream {
     pub(super) outbox: Arc<Outbox>,
     /// Its watches, by the identity that the client knows.
     pub(super) watches: HashMap<i64, usize>,
+    /// Identities of watches that a compaction ended: in use, as in etcd, until the client cancels them.
+    pub(super) ended: HashSet<i64>,
     /// Where the search for an unused identity goes on.
     pub(super) next_watch_id: i64,
     /// The watchers that wait for the stream to be read.
@@ -73,11 +75,17 @@ pub(super) struct Stream {
 }
 
 impl Stream {
+    /// Whether a watch of this identity may not be created.
+    pub(super) fn uses(&self, watch_id: i64) -> bool {
+        self.watches.contains_key(&watch_id) || self.ended.contains(&watch_id)
+    }
+
     pub(super) fn new(id: StreamId, outbox: Arc<Outbox>) -> Self {
         Self {
             id,
             outbox,
             watches: HashMap::new(),
+            ended: HashSet::new(),
             next_watch_id: 0,
             parked: BTreeSet::new(),
             progress_due: None,

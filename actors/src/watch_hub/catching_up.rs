@@ -9,7 +9,6 @@ use model::Revision;
 use super::hub::Hub;
 use super::log_reads::ReadJob;
 use super::page::{Page, Selections};
-use crate::watch::CancelReason;
 
 /// The watchers that catch up, by their next revision. Those that want the pairs before are apart,
 /// because the ring may not have them.
@@ -182,7 +181,7 @@ impl Hub {
             self.audience.streams[stream].watches.remove(&watch_id);
             self.remove(key);
             self.meter.compacted.fetch_add(1, Relaxed);
-            self.say_canceled(stream, watch_id, CancelReason::Compacted(compact_revision));
+            self.say_compacted(stream, watch_id, compact_revision);
         }
     }
 

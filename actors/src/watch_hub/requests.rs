@@ -41,7 +41,7 @@ impl Hub {
             .say(stream, WatchResponse::Created { watch_id, revision });
         let starts_anywhere = create.start_revision == Revision(0);
         if !starts_anywhere && create.start_revision < compact_revision {
-            return self.say_canceled(stream, watch_id, CancelReason::Compacted(compact_revision));
+            return self.say_compacted(stream, watch_id, compact_revision);
         }
         let watcher = Watcher {
             stream,
@@ -93,13 +93,13 @@ impl Hub {
         }
         let stream = &mut self.audience.streams[stream];
         if wanted == 0 {
-            while stream.watches.contains_key(&stream.next_watch_id) {
+            while stream.uses(stream.next_watch_id) {
                 stream.next_watch_id += 1;
             }
             stream.next_watch_id += 1;
             return Ok(stream.next_watch_id - 1);
         }
-        if stream.watches.contains_key(&wanted) {
+        if stream.uses(wanted) {
             Err(DUPLICATE_ID.into())
         } else {
             Ok(wanted)
@@ -109,8 +109,16 @@ impl Hub {
     fn cancel(&mut self, stream: usize, watch_id: i64) {
         if let Some(watcher) = self.audience.streams[stream].watches.remove(&watch_id) {
             self.remove(watcher);
-            self.say_canceled(stream, watch_id, CancelReason::Requested);
+        } else if !self.audience.streams[stream].ended.remove(&watch_id) {
+            return;
         }
+        self.say_canceled(stream, watch_id, CancelReason::Requested);
+    }
+
+    /// Says that compaction ended a watch. Its identity stays in use until the client cancels it too.
+    pub(super) fn say_compacted(&mut self, stream: usize, watch_id: i64, compact_revision: Revision) {
+        self.audience.streams[stream].ended.insert(watch_id);
+        self.say_canceled(stream, watch_id, CancelReason::Compacted(compact_revision));
     }
 
     /// Says that a watch is gone, which was refused or has been removed.

@@ -45,6 +45,8 @@ pub(super) struct Client {
     /// Watches that were cancelled, whether there were any or not.
     pub(super) cancelled: HashSet<i64>,
     watches: HashMap<i64, Seen>,
+    /// Identities of watches that compaction ended and that were not cancelled since.
+    ended: HashSet<i64>,
 }
 
 impl Client {
@@ -113,7 +115,7 @@ impl Client {
 
     fn refused(&mut self, watch_id: i64, text: &str, truth: &Truth<'_>) {
         let (create, _) = self.asked.pop_front().expect("a watch was asked for");
-        let duplicate = create.watch_id != 0 && self.watches.contains_key(&create.watch_id);
+        let duplicate = create.watch_id != 0 && self.uses(create.watch_id);
         let justified = create.start_revision.0 < 0 || create.range.is_empty() || duplicate;
         assert!(
             justified && watch_id == -1,
@@ -122,8 +124,13 @@ impl Client {
         );
     }
 
+    /// A watch that compaction ended keeps its identity until it is cancelled.
+    fn uses(&self, watch_id: i64) -> bool {
+        self.watches.contains_key(&watch_id) || self.ended.contains(&watch_id)
+    }
+
     fn canceled(&mut self, watch_id: i64, truth: &Truth<'_>) {
-        let existed = self.watches.remove(&watch_id).is_some();
+        let existed = self.watches.remove(&watch_id).is_some() || self.ended.remove(&watch_id);
         assert!(
             existed && self.cancelled.contains(&watch_id),
             "seed {}: {watch_id}",
@@ -133,6 +140,7 @@ impl Client {
 
     fn overtaken(&mut self, watch_id: i64, revision: Revision, truth: &Truth<'_>) {
         let seen = self.watches.remove(&watch_id).expect("a watch that exists");
+        self.ended.insert(watch_id);
         let justified = revision <= truth.compacted && seen.next < revision;
         assert!(justified, "seed {}: {seen:?} at {revision:?}", truth.seed);
     }
