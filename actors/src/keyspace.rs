@@ -167,8 +167,11 @@ fn apply_effects(state: &mut State, effects: Vec<Effect>) -> CommittedBatch {
 }
 
 /// A transaction may change a key twice (a put survives a delete of everything from a key on): the pair
-/// before is then still the one before the whole transaction, as in etcd.
+/// before is then still the one before the whole transaction, and a key that it created has none, as in etcd.
 fn before_revision(state: &State, event: &Event, replaced: KeyValue) -> Option<KeyValue> {
+    if event.is_create() {
+        return None;
+    }
     if replaced.version.mod_revision < event.version.mod_revision {
         return Some(replaced);
     }

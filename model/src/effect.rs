@@ -24,6 +24,12 @@ impl Event {
         self.version.is_tombstone()
     }
 
+    /// Whether this event creates its key, as clients see it.
+    #[must_use]
+    pub fn is_create(&self) -> bool {
+        self.version.create_revision == self.version.mod_revision
+    }
+
     /// Bytes that the event occupies in memory and, nearly, in the log: the unit of every byte budget.
     #[must_use]
     pub fn size(&self) -> usize {

@@ -76,6 +76,9 @@ impl History {
                 .collect();
         }
         let before = |event: &Event| -> Option<KeyValue> {
+            if event.is_create() {
+                return None;
+            }
             self.0
                 .read(|state| state.pair_before(&event.key, event.version.mod_revision))
         };
