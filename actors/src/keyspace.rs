@@ -18,7 +18,7 @@ use crate::committed::{Change, CommittedBatch};
 use crate::compactor::Compactor;
 use crate::lease_actor::LeaseActor;
 use crate::mailbox::{Envelope, Mailbox};
-use crate::replicator::{BeginEpoch, Replicate, Replicator};
+use crate::replicator::{Office, Replicate, Replicator};
 use crate::shared_state::SharedState;
 use crate::watch_hub::WatchHub;
 use crate::write_batcher::Batch;
@@ -57,9 +57,9 @@ pub(crate) struct Rebuild {
     pub(crate) done: oneshot::Sender<()>,
 }
 
-/// This member leads: batches are counted from one on, and replicated.
+/// This member begins to lead: batches are counted from one on, and replicated. Or it leads no more.
 pub(crate) struct Count {
-    pub(crate) epoch: Epoch,
+    pub(crate) epoch: Option<Epoch>,
 }
 
 /// Asks where the leader stands between two batches.
@@ -224,10 +224,10 @@ impl Keyspace {
         let _gone = rebuild.done.send(());
     }
 
-    fn count(&mut self, epoch: Epoch) {
+    fn count(&mut self, epoch: Option<Epoch>) {
         if let Some(replication) = &mut self.replication {
-            replication.counted = Some((epoch, 0));
-            replication.replicator.tell(BeginEpoch { epoch });
+            replication.counted = epoch.map(|epoch| (epoch, 0));
+            replication.replicator.tell(Office { epoch });
         }
     }
 

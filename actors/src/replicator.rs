@@ -26,13 +26,11 @@ use recent::Recent;
 pub(crate) use replicator_meter::ReplicatorMeter;
 pub use replicator_meter::ReplicatorReport;
 
-/// This member leads from now on. Comes through the keyspace, before the first batch of the epoch.
-pub(crate) struct BeginEpoch {
-    pub(crate) epoch: Epoch,
+/// This member leads from now on, or no more. Comes through the keyspace, before the first batch of the epoch
+/// and after the last.
+pub(crate) struct Office {
+    pub(crate) epoch: Option<Epoch>,
 }
-
-/// This member leads no more.
-pub(crate) struct EndEpoch;
 
 /// The next batch of the epoch is durable and applied.
 pub(crate) struct Replicate {
@@ -80,13 +78,8 @@ impl Replicator {
         }
     }
 
-    fn begin_epoch(&mut self, epoch: Epoch) {
-        self.end_epoch();
-        self.recent = Some(Recent::new(epoch));
-    }
-
-    fn end_epoch(&mut self) {
-        self.recent = None;
+    fn change_office(&mut self, epoch: Option<Epoch>) {
+        self.recent = epoch.map(Recent::new);
         for feeder in self.live.drain(..) {
             feeder.end(PeerError::NotReady("it leads no more".into()));
         }
@@ -185,19 +178,11 @@ impl Handler<Envelope<BeginReplication>> for Replicator {
     }
 }
 
-impl Handler<Envelope<BeginEpoch>> for Replicator {
+impl Handler<Envelope<Office>> for Replicator {
     type Result = ();
 
-    fn handle(&mut self, envelope: Envelope<BeginEpoch>, _: &mut Context<Self>) {
-        envelope.open(|begin| self.begin_epoch(begin.epoch));
-    }
-}
-
-impl Handler<Envelope<EndEpoch>> for Replicator {
-    type Result = ();
-
-    fn handle(&mut self, envelope: Envelope<EndEpoch>, _: &mut Context<Self>) {
-        envelope.open(|EndEpoch| self.end_epoch());
+    fn handle(&mut self, envelope: Envelope<Office>, _: &mut Context<Self>) {
+        envelope.open(|office| self.change_office(office.epoch));
     }
 }
 

@@ -9,8 +9,10 @@ use crate::batch_meter::{BatchMeter, BatchReport};
 use crate::compactor::{CompactorMeter, CompactorReport};
 use crate::gate::{Gate, GateReport};
 use crate::keyspace::{KeyspaceMeter, KeyspaceReport};
+use crate::leadership::{LeadershipMeter, LeadershipReport};
 use crate::lease_actor::{LeaseMeter, LeaseReport};
 use crate::meter::{MailboxReport, Meter};
+use crate::replicator::{ReplicatorMeter, ReplicatorReport};
 use crate::shared_state::SharedState;
 use crate::space::Space;
 use crate::watch_hub::{HubMeter, HubReport};
@@ -29,6 +31,8 @@ pub(crate) struct MailboxMeters {
     pub(crate) watch_hub: Arc<Meter>,
     pub(crate) lease_actor: Arc<Meter>,
     pub(crate) compactor: Arc<Meter>,
+    pub(crate) read_index: Arc<Meter>,
+    pub(crate) replicator: Arc<Meter>,
 }
 
 impl MailboxMeters {
@@ -41,10 +45,12 @@ impl MailboxMeters {
             watch_hub: Meter::new("watch_hub"),
             lease_actor: Meter::new("lease_actor"),
             compactor: Meter::new("compactor"),
+            read_index: Meter::new("read_index"),
+            replicator: Meter::new("replicator"),
         }
     }
 
-    fn all(&self) -> [&Arc<Meter>; 7] {
+    fn all(&self) -> [&Arc<Meter>; 9] {
         [
             &self.router,
             &self.revision_allocator,
@@ -53,6 +59,8 @@ impl MailboxMeters {
             &self.watch_hub,
             &self.lease_actor,
             &self.compactor,
+            &self.read_index,
+            &self.replicator,
         ]
     }
 }
@@ -67,6 +75,24 @@ pub(crate) struct Meters {
     pub(crate) leases: Arc<LeaseMeter>,
     pub(crate) compactions: Arc<CompactorMeter>,
     pub(crate) space: Arc<Space>,
+    /// Of a member of several; none for one that is alone.
+    pub(crate) cluster: Option<ClusterMeters>,
+}
+
+/// The meters of a member of several.
+#[derive(Clone, Default)]
+pub(crate) struct ClusterMeters {
+    pub(crate) leadership: Arc<LeadershipMeter>,
+    pub(crate) replicator: Arc<ReplicatorMeter>,
+}
+
+/// What a member of several shows of its place among them.
+#[derive(Clone, Debug, Serialize)]
+pub struct ClusterReport {
+    /// What it is and sees.
+    pub leadership: LeadershipReport,
+    /// Whom it feeds.
+    pub replicator: ReplicatorReport,
 }
 
 /// What the pipeline looks like at one moment.
@@ -92,6 +118,8 @@ pub struct PipelineReport {
     pub compactor: CompactorReport,
     /// The space quota in bytes, if there is one.
     pub quota_bytes: Option<u64>,
+    /// Of a member of several; none for one that is alone.
+    pub cluster: Option<ClusterReport>,
 }
 
 impl Meters {
@@ -107,6 +135,10 @@ impl Meters {
             leases: self.leases.report(),
             compactor: self.compactions.report(),
             quota_bytes: self.space.quota(),
+            cluster: self.cluster.as_ref().map(|cluster| ClusterReport {
+                leadership: cluster.leadership.report(),
+                replicator: cluster.replicator.report(),
+            }),
         }
     }
 
@@ -123,7 +155,8 @@ impl Meters {
         }
         let in_flight = self.gate.report().in_flight;
         let idle = reports.iter().take(WRITE_PATH).map(|report| report.idle).min()?;
-        (in_flight > 0 && idle > STALLED_AFTER)
+        let waits_for_leader = self.cluster.as_ref().is_some_and(|cluster| !cluster.leadership.report().is_leading());
+        (in_flight > 0 && idle > STALLED_AFTER && !waits_for_leader)
             .then(|| format!("{in_flight} writes wait and none is finished"))
     }
 }

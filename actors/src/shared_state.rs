@@ -7,6 +7,7 @@ use bytes::Bytes;
 use journal::Reader;
 use model::{KeyValue, Position, Revision, State, Value, ValueSource};
 use parking_lot::RwLock;
+use tokio::sync::watch;
 
 use crate::errors::RequestError;
 
@@ -20,6 +21,8 @@ pub struct SharedState {
     compact_revision: AtomicI64,
     /// Grows whenever a batch failed: decisions made before are worthless.
     epoch: AtomicU64,
+    /// Says the newest revision to those who wait for one.
+    applied: watch::Sender<Revision>,
     reader: Arc<dyn Reader>,
 }
 
@@ -30,6 +33,7 @@ impl SharedState {
         Arc::new(Self {
             revision: AtomicI64::new(state.revision().0),
             compact_revision: AtomicI64::new(state.compact_revision().0),
+            applied: watch::channel(state.revision()).0,
             state: RwLock::new(state),
             epoch: AtomicU64::new(0),
             reader,
@@ -47,7 +51,19 @@ impl SharedState {
         let result = change(&mut state);
         self.revision.store(state.revision().0, Release);
         self.compact_revision.store(state.compact_revision().0, Release);
+        let revision = state.revision();
+        drop(state);
+        self.applied.send_replace(revision);
         result
+    }
+
+    /// Waits until this revision can be read.
+    pub(crate) async fn reached(&self, revision: Revision) {
+        if self.revision() >= revision {
+            return;
+        }
+        let mut applied = self.applied.subscribe();
+        let _gone = applied.wait_for(|applied| *applied >= revision).await;
     }
 
     /// The newest revision that can be read.

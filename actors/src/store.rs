@@ -5,18 +5,20 @@ use std::sync::Arc;
 
 use journal::{Identity, Size};
 use model::{
-    Alarm, Command, Event, HashKv, KeyValue, KvHasher, LeaseId, Limits, RangeQuery, Refusal, Revision,
+    Alarm, Command, Event, HashKv, KeyValue, KvHasher, LeaseId, Limits, RangeQuery, Refusal, Revision, State,
     validate,
 };
 use tokio::sync::oneshot;
 
 use crate::clock::LeaseClock;
+use crate::cluster::{Ask, Epoch, MemberDescription, Peer, Progress, Role, Roles, Told};
 use crate::compactor::{Compactor, WaitCompacted};
 use crate::errors::RequestError;
 use crate::gate::{Gate, Permit};
 use crate::lease_actor::{KeepAlive, KeepAliveReply, LeaseActor, ListLeases, TimeToLive, TimeToLiveReply};
 use crate::mailbox::Mailbox;
 use crate::range_read::{RangeChunks, read_range};
+use crate::read_index::{Confirm, Confirmation, ReadIndex};
 use crate::report::{Meters, PipelineReport};
 use crate::router::{Router, Submit};
 use crate::shared_state::SharedState;
@@ -35,12 +37,16 @@ pub(crate) struct Addresses {
     pub(crate) lease_actor: Mailbox<LeaseActor>,
     pub(crate) watch_hub: Mailbox<WatchHub>,
     pub(crate) compactor: Mailbox<Compactor>,
+    /// None for a member that is alone: what is applied is linearizable.
+    pub(crate) read_index: Option<Mailbox<ReadIndex>>,
 }
 
 /// The running store. Clones share it.
 #[derive(Clone)]
 pub struct Store {
     shared: Arc<SharedState>,
+    identity: Identity,
+    roles: Roles,
     gate: Arc<Gate>,
     limits: Limits,
     clock: LeaseClock,
@@ -48,28 +54,34 @@ pub struct Store {
     addresses: Addresses,
 }
 
+/// What a store is made of.
+pub(crate) struct StoreParts {
+    pub(crate) shared: Arc<SharedState>,
+    pub(crate) identity: Identity,
+    pub(crate) roles: Roles,
+    pub(crate) limits: Limits,
+    pub(crate) clock: LeaseClock,
+    pub(crate) meters: Arc<Meters>,
+}
+
 impl Store {
-    pub(crate) fn new(
-        shared: Arc<SharedState>,
-        limits: Limits,
-        clock: LeaseClock,
-        meters: Arc<Meters>,
-        addresses: Addresses,
-    ) -> Self {
+    pub(crate) fn new(parts: StoreParts, addresses: Addresses) -> Self {
         Self {
-            shared,
-            gate: Arc::clone(&meters.gate),
-            limits,
-            clock,
-            meters,
+            gate: Arc::clone(&parts.meters.gate),
+            shared: parts.shared,
+            identity: parts.identity,
+            roles: parts.roles,
+            limits: parts.limits,
+            clock: parts.clock,
+            meters: parts.meters,
             addresses,
         }
     }
 
-    /// Who the log belongs to.
+    /// Who this member is, and of which cluster.
     #[must_use]
     pub fn identity(&self) -> Identity {
-        self.shared.reader().identity()
+        self.identity
     }
 
     /// The newest revision that can be read.
@@ -103,23 +115,42 @@ impl Store {
     pub async fn submit(&self, command: Command) -> Result<Committed, RequestError> {
         validate(&command, self.limits)?;
         let permit = self.gate.admit(REQUEST_OVERHEAD + model::space_cost(&command))?;
-        self.send(command, permit).await
+        self.send(command, permit, None).await
     }
 
-    /// Carries out a command of the server's own, which is not refused for want of room.
+    /// Carries out another member's command, if this one leads.
+    pub(crate) async fn submit_here(&self, command: Command) -> Result<Committed, RequestError> {
+        validate(&command, self.limits)?;
+        let permit = self.gate.admit(REQUEST_OVERHEAD + model::space_cost(&command))?;
+        let office = self.roles.office().await?;
+        self.send(command, permit, Some(office.epoch)).await
+    }
+
+    /// Carries out a command of the server's own, which is not refused for want of room. Only the leader
+    /// has such commands.
     ///
     /// # Errors
-    /// As [`submit`](Self::submit), except for [`RequestError::Overloaded`].
+    /// As [`submit`](Self::submit), except for [`RequestError::Overloaded`]; [`RequestError::NotLeader`] when
+    /// another member leads, or comes to before the command is decided.
     pub async fn submit_own(&self, command: Command) -> Result<Committed, RequestError> {
-        self.send(command, self.gate.admit_own()).await
+        let Role::Leading(office) = self.roles.now() else {
+            return Err(RequestError::NotLeader);
+        };
+        self.send(command, self.gate.admit_own(), Some(office.epoch)).await
     }
 
-    async fn send(&self, command: Command, permit: Permit) -> Result<Committed, RequestError> {
+    async fn send(
+        &self,
+        command: Command,
+        permit: Permit,
+        office: Option<Epoch>,
+    ) -> Result<Committed, RequestError> {
         let (answer, answered) = oneshot::channel();
         self.addresses.router.tell(Submit {
             command,
             permit,
             answer,
+            office,
         });
         let mut committed = answered.await.map_err(|_| RequestError::Stopped)??;
         self.resolve(&mut committed).await?;
@@ -154,7 +185,34 @@ impl Store {
         }
     }
 
-    /// Answers a range from the newest durable state. Everything acknowledged before the call is seen.
+    /// Waits until what can be read here includes everything acknowledged before the call, on any member.
+    ///
+    /// # Errors
+    /// [`RequestError::TimedOut`] when no leader confirms that within the time a request may take.
+    pub async fn linearize(&self) -> Result<(), RequestError> {
+        let Some(read_index) = &self.addresses.read_index else {
+            return Ok(());
+        };
+        let revision = confirm(read_index).await?.revision;
+        let applied = self.shared.reached(revision);
+        tokio::time::timeout(self.roles.patience(), applied)
+            .await
+            .map_err(|_| RequestError::TimedOut)
+    }
+
+    /// The revision that a read must have reached, if this member leads.
+    pub(crate) async fn confirm_here(&self) -> Result<Revision, RequestError> {
+        self.roles.office().await?;
+        let Some(read_index) = &self.addresses.read_index else {
+            return Ok(self.revision());
+        };
+        let confirmation = confirm(read_index).await?;
+        confirmation.office.ok_or(RequestError::NotLeader)?;
+        Ok(confirmation.revision)
+    }
+
+    /// Answers a range from this member's newest state; after [`linearize`](Self::linearize), with everything
+    /// that was acknowledged before.
     ///
     /// # Errors
     /// A revision that is compacted or in the future, an empty key, or a log that cannot be read.
@@ -174,11 +232,30 @@ impl Store {
         watch_hub::open_stream(&self.addresses.watch_hub)
     }
 
+    /// Who does what only a leader does: this member, or the one it follows.
+    async fn leader(&self) -> Result<Option<Arc<dyn Peer>>, RequestError> {
+        match self.roles.settled().await? {
+            Role::Following { peer, .. } => Ok(Some(peer)),
+            _ => Ok(None),
+        }
+    }
+
     /// Renews a lease; the answer's time to live is 0 if there is none.
     ///
     /// # Errors
-    /// When a renewal that must be stored could not be.
+    /// When a renewal that must be stored could not be, or no leader is there to run leases.
     pub async fn lease_keep_alive(&self, id: LeaseId) -> Result<KeepAliveReply, RequestError> {
+        let Some(leader) = self.leader().await? else {
+            return self.keep_alive_here(id).await;
+        };
+        match leader.ask(Ask::KeepAlive(id)).await? {
+            Told::KeptAlive(reply) => Ok(reply),
+            _ => Err(RequestError::TimedOutConnectionLost),
+        }
+    }
+
+    pub(crate) async fn keep_alive_here(&self, id: LeaseId) -> Result<KeepAliveReply, RequestError> {
+        self.roles.office().await?;
         let (answer, answered) = oneshot::channel();
         self.addresses.lease_actor.tell(KeepAlive { id, answer });
         answered.await.map_err(|_| RequestError::Stopped)?
@@ -187,8 +264,23 @@ impl Store {
     /// What is left of a lease, with its keys if asked for.
     ///
     /// # Errors
-    /// When the server is going down.
+    /// When the server is going down, or no leader is there to run leases.
     pub async fn lease_time_to_live(&self, id: LeaseId, keys: bool) -> Result<TimeToLiveReply, RequestError> {
+        let Some(leader) = self.leader().await? else {
+            return self.time_to_live_here(id, keys).await;
+        };
+        match leader.ask(Ask::TimeToLive { id, keys }).await? {
+            Told::TimeToLive(reply) => Ok(reply),
+            _ => Err(RequestError::TimedOutConnectionLost),
+        }
+    }
+
+    pub(crate) async fn time_to_live_here(
+        &self,
+        id: LeaseId,
+        keys: bool,
+    ) -> Result<TimeToLiveReply, RequestError> {
+        self.confirm_here().await?;
         let (answer, answered) = oneshot::channel();
         self.addresses.lease_actor.tell(TimeToLive { id, keys, answer });
         answered.await.map_err(|_| RequestError::Stopped)?
@@ -197,8 +289,19 @@ impl Store {
     /// Every lease, the first to expire first.
     ///
     /// # Errors
-    /// When the server is going down.
+    /// When the server is going down, or no leader is there to run leases.
     pub async fn leases(&self) -> Result<Vec<LeaseId>, RequestError> {
+        let Some(leader) = self.leader().await? else {
+            return self.leases_here().await;
+        };
+        match leader.ask(Ask::Leases).await? {
+            Told::Leases(leases) => Ok(leases),
+            _ => Err(RequestError::TimedOutConnectionLost),
+        }
+    }
+
+    pub(crate) async fn leases_here(&self) -> Result<Vec<LeaseId>, RequestError> {
+        self.confirm_here().await?;
         let (answer, answered) = oneshot::channel();
         self.addresses.lease_actor.tell(ListLeases { answer });
         answered.await.map_err(|_| RequestError::Stopped)?
@@ -207,11 +310,46 @@ impl Store {
     /// Waits until the rows of every compaction so far are deleted from the log.
     ///
     /// # Errors
-    /// When the server is going down.
+    /// When the server is going down, or no leader is there to delete them.
     pub async fn compact_physically(&self) -> Result<(), RequestError> {
+        let Some(leader) = self.leader().await? else {
+            return self.compact_physically_here().await;
+        };
+        leader.ask(Ask::CompactPhysically).await.map(drop)
+    }
+
+    pub(crate) async fn compact_physically_here(&self) -> Result<(), RequestError> {
+        self.roles.office().await?;
         let (done, finished) = oneshot::channel();
         self.addresses.compactor.tell(WaitCompacted { done });
         finished.await.map_err(|_| RequestError::Stopped)
+    }
+
+    /// Completes what a member says of itself by how far it is.
+    pub(crate) fn describe(&self, description: MemberDescription) -> MemberDescription {
+        let leader = match self.roles.now() {
+            Role::Waiting => None,
+            Role::Leading(_) => Some(self.identity.member_id),
+            Role::Following { leader, .. } => Some(leader),
+        };
+        let report = self.meters.compactions.report();
+        let replication = self.meters.cluster.as_ref().map(|cluster| cluster.replicator.report());
+        let (epoch, sequence) = replication.map_or((0, 0), |report| (report.epoch, report.sequence));
+        MemberDescription {
+            member_id: self.identity.member_id,
+            progress: Progress {
+                epoch: Epoch(epoch),
+                sequence,
+                position: self.shared.read(State::position),
+                revision: self.revision(),
+            },
+            size: Size {
+                allocated: report.allocated_bytes,
+                in_use: report.in_use_bytes,
+            },
+            leader,
+            ..description
+        }
     }
 
     /// etcd stops the world to give space back; here that goes on all the time, and this waits for
@@ -268,6 +406,12 @@ impl Store {
     pub fn stalled(&self) -> Option<String> {
         self.meters.stalled()
     }
+}
+
+async fn confirm(read_index: &Mailbox<ReadIndex>) -> Result<Confirmation, RequestError> {
+    let (answer, answered) = oneshot::channel();
+    read_index.tell(Confirm { answer });
+    answered.await.map_err(|_| RequestError::Stopped)?
 }
 
 async fn blocking<T: Send + 'static>(

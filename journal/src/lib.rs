@@ -72,3 +72,13 @@ pub struct Identity {
     /// The member's identity, not zero.
     pub member_id: u64,
 }
+
+impl Journal for Box<dyn Journal> {
+    fn append(&mut self, effects: &[Effect]) -> Result<(), AppendError> {
+        self.as_mut().append(effects)
+    }
+
+    fn upkeep(&mut self) -> Result<bool, AppendError> {
+        self.as_mut().upkeep()
+    }
+}

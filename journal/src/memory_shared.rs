@@ -2,17 +2,20 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use model::{Effect, Revision};
 use parking_lot::Mutex;
 
 use crate::memory::MemoryJournal;
-use crate::{AppendError, Claim, Journal, Reader, SharedLog};
+use crate::{AppendError, Claim, Journal, ReadError, Reader, SharedLog};
 
 /// The log of a cluster in one process. A test says who leads; the log holds them to it as Dqlite does.
 #[derive(Clone, Debug, Default)]
 pub struct MemoryCluster {
     log: MemoryJournal,
     office: Arc<Mutex<Office>>,
+    /// The replicas that were asked for; their bytes are their number.
+    images: Arc<Mutex<Vec<Vec<Effect>>>>,
 }
 
 #[derive(Debug, Default)]
@@ -96,6 +99,22 @@ impl SharedLog for MemorySharedLog {
     fn reader(&self) -> Arc<dyn Reader> {
         self.cluster.log.reader()
     }
+
+    fn image(&self) -> Result<Bytes, ReadError> {
+        let mut effects = Vec::new();
+        self.cluster.log.replay(&mut |effect| effects.push(effect))?;
+        let mut images = self.cluster.images.lock();
+        images.push(effects);
+        Ok(Bytes::copy_from_slice(&(images.len() - 1).to_le_bytes()))
+    }
+
+    fn replay_image(&self, image: Vec<Bytes>, sink: &mut dyn FnMut(Effect)) -> Result<(), ReadError> {
+        let number = image.concat().try_into().map(usize::from_le_bytes);
+        let effects = number.ok().and_then(|number| self.cluster.images.lock().get(number).cloned());
+        let effects = effects.ok_or_else(|| ReadError::Corrupt("not a replica of this cluster".into()))?;
+        effects.into_iter().for_each(sink);
+        Ok(())
+    }
 }
 
 struct MemoryWriter {
@@ -133,7 +152,6 @@ fn refuse_unless(holds: bool, why: &str) -> Result<(), AppendError> {
 
 #[cfg(test)]
 mod tests {
-    use bytes::Bytes;
     use model::{Event, Position, Version};
 
     use super::*;

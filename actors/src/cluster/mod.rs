@@ -5,8 +5,11 @@
 
 mod feed;
 mod image;
+mod members;
 mod messages;
 mod peers;
+mod promises;
+mod roles;
 
 pub use feed::{Feeder, Following, NotFed};
 pub use image::{Image, ImageWriter};
@@ -14,3 +17,9 @@ pub use messages::{
     Ask, AskOutcome, Claim, Epoch, Followed, MemberDescription, Progress, Promised, Standing, Told,
 };
 pub use peers::{Peer, PeerAnswer, PeerError};
+
+pub use members::Members;
+pub use promises::Promises;
+
+pub(crate) use members::{NotGranted, majority_grants};
+pub(crate) use roles::{Office, Role, Roles};
