@@ -7,6 +7,7 @@ mod http;
 mod listeners;
 mod metrics;
 mod notify;
+mod peers;
 mod server;
 mod services;
 mod settings;

@@ -34,12 +34,15 @@ use crate::mailbox::Mailbox;
 use crate::shared_state::SharedState;
 use crate::term::{Term, TermStarter};
 
-pub(crate) use catching_up::{BATCHES_UNDER_WAY, build_state};
+pub(crate) use catching_up::build_state;
 pub(crate) use leadership_meter::LeadershipMeter;
 pub use leadership_meter::LeadershipReport;
 
 /// How long a member that failed to lead or to follow waits before it tries again.
 const AGAIN_AFTER: Duration = Duration::from_millis(50);
+
+/// Batches that the keyspace may have before it at once.
+pub(crate) const BATCHES_UNDER_WAY: u32 = 64;
 
 /// Those who must know when this member begins and ends to lead.
 #[derive(Clone)]

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use crate::cluster::{
-    Answer, Ask, AskOutcome, Claim, Following, Image, ImageWriter, MemberDescription, Peer, PeerError,
-    Progress, Promised, Told, feed, image,
+    Ask, AskOutcome, Claim, Following, Image, ImageWriter, MemberDescription, Peer, PeerAnswer, PeerError,
+    Progress, Promised, Told,
 };
 use crate::mailbox::Mailbox;
 use crate::membership::Membership;
@@ -64,12 +64,12 @@ impl Member {
 }
 
 impl Peer for Member {
-    fn ask(&self, ask: Ask) -> Answer<AskOutcome> {
+    fn ask(&self, ask: Ask) -> PeerAnswer<AskOutcome> {
         Box::pin(self.clone().answer(ask))
     }
 
     fn follow(&self, _: u64, from: Progress) -> Following {
-        let (feeder, following) = feed(from, FEED_BYTES);
+        let (feeder, following) = Following::channel(from, FEED_BYTES);
         self.replicator.tell(Follow {
             feeder,
             progress: from,
@@ -77,7 +77,7 @@ impl Peer for Member {
         following
     }
 
-    fn promise(&self, claim: Claim) -> Answer<Result<Promised, PeerError>> {
+    fn promise(&self, claim: Claim) -> PeerAnswer<Result<Promised, PeerError>> {
         let promises = Arc::clone(&self.membership.promises);
         Box::pin(async move {
             if promises.highest() == claim.epoch {
@@ -90,12 +90,12 @@ impl Peer for Member {
     }
 
     fn image(&self) -> Image {
-        let (writer, image) = image();
+        let (writer, image) = Image::channel();
         tokio::spawn(self.clone().send_image(writer));
         image
     }
 
-    fn describe(&self) -> Answer<Result<MemberDescription, PeerError>> {
+    fn describe(&self) -> PeerAnswer<Result<MemberDescription, PeerError>> {
         let described = self.store.describe(self.description.clone());
         Box::pin(std::future::ready(Ok(described)))
     }

@@ -50,7 +50,7 @@ impl MailboxMeters {
         }
     }
 
-    fn all(&self) -> [&Arc<Meter>; 9] {
+    fn all(&self) -> [&Arc<Meter>; ALONE + 2] {
         [
             &self.router,
             &self.revision_allocator,
@@ -64,6 +64,9 @@ impl MailboxMeters {
         ]
     }
 }
+
+/// How many of the actors a member that is alone has; the others come last.
+const ALONE: usize = 7;
 
 /// Every meter of the pipeline.
 pub(crate) struct Meters {
@@ -123,11 +126,17 @@ pub struct PipelineReport {
 }
 
 impl Meters {
+    fn mailbox_reports(&self) -> Vec<MailboxReport> {
+        let all = self.mailboxes.all();
+        let there = if self.cluster.is_some() { all.len() } else { ALONE };
+        all.iter().take(there).map(|meter| meter.report()).collect()
+    }
+
     pub(crate) fn report(&self, shared: &SharedState) -> PipelineReport {
         PipelineReport {
             revision: shared.revision().0,
             compact_revision: shared.compact_revision().0,
-            mailboxes: self.mailboxes.all().iter().map(|meter| meter.report()).collect(),
+            mailboxes: self.mailbox_reports(),
             gate: self.gate.report(),
             batches: self.batches.report(),
             keyspace: shared.read(|state| self.keyspace.report(state)),
@@ -145,7 +154,7 @@ impl Meters {
     /// Progress is supervised, not existence: an actor whose mailbox holds work must finish some of it.
     /// The gate tells of work that got lost between actors: nothing committed while requests wait.
     pub(crate) fn stalled(&self) -> Option<String> {
-        let reports: Vec<MailboxReport> = self.mailboxes.all().iter().map(|meter| meter.report()).collect();
+        let reports = self.mailbox_reports();
         let stuck = |report: &&MailboxReport| report.depth > 0 && report.idle > STALLED_AFTER;
         if let Some(report) = reports.iter().find(stuck) {
             return Some(format!(

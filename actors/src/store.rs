@@ -336,7 +336,7 @@ impl Store {
         let replication = self.meters.cluster.as_ref().map(|cluster| cluster.replicator.report());
         let (epoch, sequence) = replication.map_or((0, 0), |report| (report.epoch, report.sequence));
         MemberDescription {
-            member_id: self.identity.member_id,
+            identity: self.identity,
             progress: Progress {
                 epoch: Epoch(epoch),
                 sequence,

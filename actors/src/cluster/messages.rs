@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use journal::Size;
+use journal::{Identity, Size};
 use model::{Alarm, Command, Effect, Lease, LeaseId, Position, Revision};
 
 use crate::errors::RequestError;
@@ -144,8 +144,8 @@ pub enum Promised {
 /// What a member says of itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct MemberDescription {
-    /// Its identity.
-    pub member_id: u64,
+    /// Its cluster and its identity in it.
+    pub identity: Identity,
     /// The name that its operator gave it.
     pub name: String,
     /// Where clients reach it.
@@ -166,6 +166,6 @@ impl MemberDescription {
     /// Whether the member leads.
     #[must_use]
     pub fn is_leader(&self) -> bool {
-        self.leader == Some(self.member_id)
+        self.leader == Some(self.identity.member_id)
     }
 }

@@ -17,7 +17,6 @@ pub use messages::{
     Ask, AskOutcome, Claim, Epoch, Followed, MemberDescription, Progress, Promised, Standing, Told,
 };
 pub use peers::{Peer, PeerAnswer, PeerError};
-
 pub use members::Members;
 pub use promises::Promises;
 

@@ -68,16 +68,6 @@ impl Roles {
         self.role.borrow().clone()
     }
 
-    /// Looks at the role without holding on to it.
-    pub(crate) fn look<T>(&self, look: impl FnOnce(&Role) -> T) -> T {
-        look(&self.role.borrow())
-    }
-
-    /// Whether this member leads.
-    pub(crate) fn is_leading(&self) -> bool {
-        matches!(*self.role.borrow(), Role::Leading(_))
-    }
-
     /// The role once somebody leads.
     ///
     /// # Errors

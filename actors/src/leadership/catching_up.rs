@@ -8,15 +8,12 @@ use model::{Effect, Event, Rest, Revision, State};
 use thiserror::Error;
 use tokio::sync::oneshot;
 
-use super::Leadership;
+use super::{BATCHES_UNDER_WAY, Leadership};
 use crate::cluster::{Peer, PeerError};
 use crate::keyspace::{ApplyFollowed, Rebuild, Reconcile};
 
 /// Bytes of events read from the log at a time.
 const PAGE_BYTES: usize = 4 << 20;
-/// Batches that the keyspace may have before it at once.
-pub(super) const BATCHES_UNDER_WAY: u32 = 64;
-
 /// Why the state did not get where it was to be.
 #[derive(Debug, Error)]
 pub(crate) enum NotCaughtUp {

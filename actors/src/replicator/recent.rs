@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use model::Effect;
+
 
 use super::Replicate;
 use crate::cluster::{Epoch, Followed, Progress};
