@@ -1,4 +1,4 @@
-//! Anything that our types can say.
+//! Anything that our types can say. Strategies of more than a number are boxed: proptest moves them over the stack.
 
 use std::sync::Arc;
 
@@ -38,42 +38,49 @@ fn bytes() -> impl Strategy<Value = Bytes> {
     vec(any::<u8>(), 0..5).prop_map(Bytes::from)
 }
 
-fn version() -> impl Strategy<Value = Version> {
-    (position(), revision(), revision(), number(), lease_id()).prop_map(
-        |(position, mod_revision, create_revision, version, lease)| Version {
-            position,
-            mod_revision,
-            create_revision,
-            version,
-            lease,
-        },
-    )
+fn version() -> BoxedStrategy<Version> {
+    (position(), revision(), revision(), number(), lease_id())
+        .prop_map(
+            |(position, mod_revision, create_revision, version, lease)| Version {
+                position,
+                mod_revision,
+                create_revision,
+                version,
+                lease,
+            },
+        )
+        .boxed()
 }
 
-fn key_range() -> impl Strategy<Value = KeyRange> {
+fn key_range() -> BoxedStrategy<KeyRange> {
     prop_oneof![
         bytes().prop_map(KeyRange::Single),
         bytes().prop_map(KeyRange::From),
         (bytes(), bytes()).prop_map(|(key, end)| KeyRange::Between(key, end)),
     ]
+    .boxed()
 }
 
-fn put() -> impl Strategy<Value = Put> {
-    (bytes(), bytes(), lease_id(), any::<[bool; 3]>()).prop_map(|(key, value, lease, flags)| Put {
-        key,
-        value,
-        lease,
-        prev_kv: flags[0],
-        ignore_value: flags[1],
-        ignore_lease: flags[2],
-    })
+fn put() -> BoxedStrategy<Put> {
+    (bytes(), bytes(), lease_id(), any::<[bool; 3]>())
+        .prop_map(|(key, value, lease, flags)| Put {
+            key,
+            value,
+            lease,
+            prev_kv: flags[0],
+            ignore_value: flags[1],
+            ignore_lease: flags[2],
+        })
+        .boxed()
 }
 
-fn delete_range() -> impl Strategy<Value = DeleteRange> {
-    (key_range(), any::<bool>()).prop_map(|(range, prev_kv)| DeleteRange { range, prev_kv })
+fn delete_range() -> BoxedStrategy<DeleteRange> {
+    (key_range(), any::<bool>())
+        .prop_map(|(range, prev_kv)| DeleteRange { range, prev_kv })
+        .boxed()
 }
 
-fn query() -> impl Strategy<Value = RangeQuery> {
+fn query() -> BoxedStrategy<RangeQuery> {
     let order = prop_oneof![
         Just(SortOrder::None),
         Just(SortOrder::Ascending),
@@ -87,8 +94,8 @@ fn query() -> impl Strategy<Value = RangeQuery> {
         Just(SortTarget::Value)
     ];
     let numbers = prop::array::uniform6(number());
-    (key_range(), order, target, numbers, any::<[bool; 2]>()).prop_map(
-        |(range, sort_order, sort_target, numbers, flags)| RangeQuery {
+    (key_range(), order, target, numbers, any::<[bool; 2]>())
+        .prop_map(|(range, sort_order, sort_target, numbers, flags)| RangeQuery {
             range,
             revision: Revision(numbers[0]),
             limit: numbers[1],
@@ -100,11 +107,11 @@ fn query() -> impl Strategy<Value = RangeQuery> {
             max_mod_revision: Revision(numbers[3]),
             min_create_revision: Revision(numbers[4]),
             max_create_revision: Revision(numbers[5]),
-        },
-    )
+        })
+        .boxed()
 }
 
-fn compare() -> impl Strategy<Value = Compare> {
+fn compare() -> BoxedStrategy<Compare> {
     let target = prop_oneof![
         number().prop_map(CompareTarget::Version),
         number().prop_map(CompareTarget::CreateRevision),
@@ -120,14 +127,16 @@ fn compare() -> impl Strategy<Value = Compare> {
         Just(CompareResult::NotEqual),
         Just(CompareResult::Unknown),
     ];
-    (key_range(), target, result).prop_map(|(range, target, result)| Compare {
-        range,
-        target,
-        result,
-    })
+    (key_range(), target, result)
+        .prop_map(|(range, target, result)| Compare {
+            range,
+            target,
+            result,
+        })
+        .boxed()
 }
 
-fn operation() -> impl Strategy<Value = Operation> {
+fn operation() -> BoxedStrategy<Operation> {
     let flat = prop_oneof![
         query().prop_map(Operation::Range),
         put().prop_map(Operation::Put),
@@ -135,27 +144,30 @@ fn operation() -> impl Strategy<Value = Operation> {
         Just(Operation::Missing),
     ];
     flat.prop_recursive(6, 24, 3, |inner| txn_of(inner).prop_map(Operation::Txn))
+        .boxed()
 }
 
-fn txn_of(operation: impl Strategy<Value = Operation> + Clone) -> impl Strategy<Value = Txn> {
+fn txn_of(operation: BoxedStrategy<Operation>) -> BoxedStrategy<Txn> {
     let branch = || vec(operation.clone(), 0..3);
-    (vec(compare(), 0..3), branch(), branch()).prop_map(|(compare, success, failure)| Txn {
-        compare,
-        success,
-        failure,
-    })
+    (vec(compare(), 0..3), branch(), branch())
+        .prop_map(|(compare, success, failure)| Txn {
+            compare,
+            success,
+            failure,
+        })
+        .boxed()
 }
 
 pub(super) fn alarm() -> impl Strategy<Value = Alarm> {
     prop_oneof![Just(Alarm::NoSpace), Just(Alarm::Corrupt)]
 }
 
-pub(super) fn command() -> impl Strategy<Value = Command> {
+pub(super) fn command() -> BoxedStrategy<Command> {
     let grant = (lease_id(), lease_id(), number(), number());
     prop_oneof![
         put().prop_map(Command::Put),
         delete_range().prop_map(Command::DeleteRange),
-        txn_of(operation().boxed()).prop_map(Command::Txn),
+        txn_of(operation()).prop_map(Command::Txn),
         revision().prop_map(Command::Compact),
         grant.prop_map(|(id, chosen, ttl, now_ms)| Command::LeaseGrant(LeaseGrant {
             id,
@@ -169,36 +181,43 @@ pub(super) fn command() -> impl Strategy<Value = Command> {
         alarm().prop_map(|alarm| Command::Alarm(AlarmAction::Activate(alarm))),
         alarm().prop_map(|alarm| Command::Alarm(AlarmAction::Deactivate(alarm))),
     ]
+    .boxed()
 }
 
-fn pair() -> impl Strategy<Value = KeyValue> {
-    (bytes(), bytes(), version()).prop_map(|(key, value, version)| KeyValue {
-        key,
-        value: Value::Resident(value),
-        version,
-    })
+fn pair() -> BoxedStrategy<KeyValue> {
+    (bytes(), bytes(), version())
+        .prop_map(|(key, value, version)| KeyValue {
+            key,
+            value: Value::Resident(value),
+            version,
+        })
+        .boxed()
 }
 
-fn put_reply() -> impl Strategy<Value = PutReply> {
-    option::of(pair()).prop_map(|prev_kv| PutReply { prev_kv })
+fn put_reply() -> BoxedStrategy<PutReply> {
+    option::of(pair())
+        .prop_map(|prev_kv| PutReply { prev_kv })
+        .boxed()
 }
 
-fn delete_reply() -> impl Strategy<Value = DeleteRangeReply> {
-    (number(), vec(pair(), 0..3)).prop_map(|(deleted, prev_kvs)| DeleteRangeReply { deleted, prev_kvs })
+fn delete_reply() -> BoxedStrategy<DeleteRangeReply> {
+    (number(), vec(pair(), 0..3))
+        .prop_map(|(deleted, prev_kvs)| DeleteRangeReply { deleted, prev_kvs })
+        .boxed()
 }
 
-fn range_reply() -> impl Strategy<Value = RangeReply> {
-    (revision(), vec(pair(), 0..3), any::<bool>(), number()).prop_map(|(revision, kvs, more, count)| {
-        RangeReply {
+fn range_reply() -> BoxedStrategy<RangeReply> {
+    (revision(), vec(pair(), 0..3), any::<bool>(), number())
+        .prop_map(|(revision, kvs, more, count)| RangeReply {
             revision,
             kvs,
             more,
             count,
-        }
-    })
+        })
+        .boxed()
 }
 
-fn operation_reply() -> impl Strategy<Value = OperationReply> {
+fn operation_reply() -> BoxedStrategy<OperationReply> {
     let flat = prop_oneof![
         range_reply().prop_map(OperationReply::Range),
         (revision(), put_reply()).prop_map(|(revision, reply)| OperationReply::Put(revision, reply)),
@@ -208,28 +227,34 @@ fn operation_reply() -> impl Strategy<Value = OperationReply> {
     flat.prop_recursive(6, 24, 3, |inner| {
         txn_reply_of(inner).prop_map(OperationReply::Txn)
     })
+    .boxed()
 }
 
-fn txn_reply_of(operation: impl Strategy<Value = OperationReply> + Clone) -> impl Strategy<Value = TxnReply> {
-    (any::<bool>(), vec(operation, 0..3)).prop_map(|(succeeded, responses)| TxnReply { succeeded, responses })
+fn txn_reply_of(operation: BoxedStrategy<OperationReply>) -> BoxedStrategy<TxnReply> {
+    (any::<bool>(), vec(operation, 0..3))
+        .prop_map(|(succeeded, responses)| TxnReply { succeeded, responses })
+        .boxed()
 }
 
-pub(super) fn reply() -> impl Strategy<Value = Reply> {
+pub(super) fn reply() -> BoxedStrategy<Reply> {
     prop_oneof![
         put_reply().prop_map(Reply::Put),
         delete_reply().prop_map(Reply::DeleteRange),
-        txn_reply_of(operation_reply().boxed()).prop_map(Reply::Txn),
+        txn_reply_of(operation_reply()).prop_map(Reply::Txn),
         (lease_id(), number()).prop_map(|(id, ttl)| Reply::LeaseGrant(LeaseGrantReply { id, ttl })),
         any::<bool>().prop_map(Reply::Alarm),
         Just(Reply::Done),
     ]
+    .boxed()
 }
 
-fn lease() -> impl Strategy<Value = Lease> {
-    (lease_id(), number(), number()).prop_map(|(id, ttl, deadline_ms)| Lease { id, ttl, deadline_ms })
+fn lease() -> BoxedStrategy<Lease> {
+    (lease_id(), number(), number())
+        .prop_map(|(id, ttl, deadline_ms)| Lease { id, ttl, deadline_ms })
+        .boxed()
 }
 
-pub(super) fn effect() -> impl Strategy<Value = Effect> {
+pub(super) fn effect() -> BoxedStrategy<Effect> {
     let event = (bytes(), bytes(), version());
     prop_oneof![
         event.prop_map(|(key, value, version)| Effect::Key(Event { key, value, version })),
@@ -241,9 +266,10 @@ pub(super) fn effect() -> impl Strategy<Value = Effect> {
         alarm().prop_map(Effect::AlarmRaised),
         alarm().prop_map(Effect::AlarmCleared),
     ]
+    .boxed()
 }
 
-pub(super) fn ask() -> impl Strategy<Value = Ask> {
+pub(super) fn ask() -> BoxedStrategy<Ask> {
     prop_oneof![
         command().prop_map(Ask::Submit),
         lease_id().prop_map(Ask::KeepAlive),
@@ -252,9 +278,10 @@ pub(super) fn ask() -> impl Strategy<Value = Ask> {
         Just(Ask::ReadRevision),
         Just(Ask::CompactPhysically),
     ]
+    .boxed()
 }
 
-fn told() -> impl Strategy<Value = Told> {
+fn told() -> BoxedStrategy<Told> {
     let time_left = (revision(), number(), number(), vec(bytes(), 0..3));
     prop_oneof![
         (revision(), reply()).prop_map(|(revision, reply)| Told::Committed(Committed { revision, reply })),
@@ -271,9 +298,10 @@ fn told() -> impl Strategy<Value = Told> {
         revision().prop_map(Told::ReadRevision),
         Just(Told::Done),
     ]
+    .boxed()
 }
 
-fn refusal() -> impl Strategy<Value = Refusal> {
+fn refusal() -> BoxedStrategy<Refusal> {
     prop::sample::select(vec![
         Refusal::EmptyKey,
         Refusal::KeyNotFound,
@@ -292,9 +320,10 @@ fn refusal() -> impl Strategy<Value = Refusal> {
         Refusal::RequestTooLarge,
         Refusal::ValueUnavailable,
     ])
+    .boxed()
 }
 
-fn request_error() -> impl Strategy<Value = RequestError> {
+fn request_error() -> BoxedStrategy<RequestError> {
     prop_oneof![
         refusal().prop_map(RequestError::Refused),
         ".{0,8}".prop_map(RequestError::NotStored),
@@ -314,24 +343,25 @@ fn request_error() -> impl Strategy<Value = RequestError> {
             RequestError::NotCapable,
         ]),
     ]
+    .boxed()
 }
 
-pub(super) fn outcome() -> impl Strategy<Value = AskOutcome> {
-    prop_oneof![told().prop_map(Ok), request_error().prop_map(Err)]
+pub(super) fn outcome() -> BoxedStrategy<AskOutcome> {
+    prop_oneof![told().prop_map(Ok), request_error().prop_map(Err)].boxed()
 }
 
-pub(super) fn progress() -> impl Strategy<Value = Progress> {
-    (number(), any::<u64>(), position(), revision()).prop_map(|(epoch, sequence, position, revision)| {
-        Progress {
+pub(super) fn progress() -> BoxedStrategy<Progress> {
+    (number(), any::<u64>(), position(), revision())
+        .prop_map(|(epoch, sequence, position, revision)| Progress {
             epoch: Epoch(epoch),
             sequence,
             position,
             revision,
-        }
-    })
+        })
+        .boxed()
 }
 
-pub(super) fn followed() -> impl Strategy<Value = Followed> {
+pub(super) fn followed() -> BoxedStrategy<Followed> {
     let standing = (revision(), vec(lease(), 0..3), vec(alarm(), 0..3), number());
     let batch = (any::<u64>(), vec(effect(), 0..6), number());
     prop_oneof![
@@ -351,28 +381,31 @@ pub(super) fn followed() -> impl Strategy<Value = Followed> {
             lease_clock_ms,
         }),
     ]
+    .boxed()
 }
 
-pub(super) fn description() -> impl Strategy<Value = MemberDescription> {
+pub(super) fn description() -> BoxedStrategy<MemberDescription> {
     let texts = (".{0,6}", vec(".{0,6}", 0..3), ".{0,6}");
     let numbers = (any::<[u64; 4]>(), any::<u32>(), option::of(any::<u64>()));
-    (texts, numbers, progress()).prop_map(|(texts, (numbers, protocol, leader), progress)| {
-        let (name, client_urls, server_version) = texts;
-        MemberDescription {
-            identity: Identity {
-                cluster_id: numbers[0],
-                member_id: numbers[1],
-            },
-            name,
-            client_urls,
-            server_version,
-            protocol,
-            progress,
-            size: Size {
-                allocated: numbers[2],
-                in_use: numbers[3],
-            },
-            leader,
-        }
-    })
+    (texts, numbers, progress())
+        .prop_map(|(texts, (numbers, protocol, leader), progress)| {
+            let (name, client_urls, server_version) = texts;
+            MemberDescription {
+                identity: Identity {
+                    cluster_id: numbers[0],
+                    member_id: numbers[1],
+                },
+                name,
+                client_urls,
+                server_version,
+                protocol,
+                progress,
+                size: Size {
+                    allocated: numbers[2],
+                    in_use: numbers[3],
+                },
+                leader,
+            }
+        })
+        .boxed()
 }
