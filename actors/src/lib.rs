@@ -46,7 +46,7 @@ pub use batch_meter::BatchReport;
 pub use clock::LeaseClock;
 pub use cluster::{
     Ask, AskOutcome, Claim, Epoch, Feeder, Followed, Following, Image, ImageWriter, MemberDescription,
-    Members, NotFed, Peer, PeerAnswer, PeerError, Progress, Promised, Promises, Standing, Told,
+    Members, NotFed, Patience, Peer, PeerAnswer, PeerError, Progress, Promised, Promises, Standing, Told,
 };
 pub use compactor::CompactorReport;
 pub use errors::RequestError;

@@ -1,11 +1,10 @@
 //! What makes a pipeline one member of several.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use journal::{Identity, SharedLog};
 
-use crate::cluster::{Members, Promises};
+use crate::cluster::{Members, Patience, Promises};
 
 /// What a pipeline needs to know to be a member of a cluster.
 #[derive(Clone)]
@@ -18,6 +17,6 @@ pub struct Membership {
     pub members: Arc<dyn Members>,
     /// What this member promised to leaders.
     pub promises: Arc<Promises>,
-    /// How long a request waits for a leader.
-    pub patience: Duration,
+    /// How long requests and streams wait for a leader.
+    pub patience: Patience,
 }

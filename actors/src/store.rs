@@ -1,21 +1,23 @@
 //! Store: what the front door holds. Writes enter the pipeline here, reads are answered here.
 
+mod leader_calls;
+mod standing;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use journal::{Identity, Size};
 use model::{
-    Alarm, Command, Event, HashKv, KeyValue, KvHasher, LeaseId, Limits, RangeQuery, Refusal, Revision, State,
-    validate,
+    Alarm, Command, Event, HashKv, KeyValue, KvHasher, Limits, RangeQuery, Refusal, Revision, validate,
 };
 use tokio::sync::oneshot;
 
 use crate::clock::LeaseClock;
-use crate::cluster::{Ask, Epoch, MemberDescription, Peer, Progress, Role, Roles, Told};
-use crate::compactor::{Compactor, WaitCompacted};
+use crate::cluster::{Epoch, Role, Roles};
+use crate::compactor::Compactor;
 use crate::errors::RequestError;
 use crate::gate::{Gate, Permit};
-use crate::lease_actor::{KeepAlive, KeepAliveReply, LeaseActor, ListLeases, TimeToLive, TimeToLiveReply};
+use crate::lease_actor::LeaseActor;
 use crate::mailbox::Mailbox;
 use crate::range_read::{RangeChunks, read_range};
 use crate::read_index::{Confirm, Confirmation, ReadIndex};
@@ -230,126 +232,6 @@ impl Store {
     #[must_use]
     pub fn open_watch_stream(&self) -> (WatchRequests, WatchResponses) {
         watch_hub::open_stream(&self.addresses.watch_hub)
-    }
-
-    /// Who does what only a leader does: this member, or the one it follows.
-    async fn leader(&self) -> Result<Option<Arc<dyn Peer>>, RequestError> {
-        match self.roles.settled().await? {
-            Role::Following { peer, .. } => Ok(Some(peer)),
-            _ => Ok(None),
-        }
-    }
-
-    /// Renews a lease; the answer's time to live is 0 if there is none.
-    ///
-    /// # Errors
-    /// When a renewal that must be stored could not be, or no leader is there to run leases.
-    pub async fn lease_keep_alive(&self, id: LeaseId) -> Result<KeepAliveReply, RequestError> {
-        let Some(leader) = self.leader().await? else {
-            return self.keep_alive_here(id).await;
-        };
-        match leader.ask(Ask::KeepAlive(id)).await? {
-            Told::KeptAlive(reply) => Ok(reply),
-            _ => Err(RequestError::TimedOutConnectionLost),
-        }
-    }
-
-    pub(crate) async fn keep_alive_here(&self, id: LeaseId) -> Result<KeepAliveReply, RequestError> {
-        self.roles.office().await?;
-        let (answer, answered) = oneshot::channel();
-        self.addresses.lease_actor.tell(KeepAlive { id, answer });
-        answered.await.map_err(|_| RequestError::Stopped)?
-    }
-
-    /// What is left of a lease, with its keys if asked for.
-    ///
-    /// # Errors
-    /// When the server is going down, or no leader is there to run leases.
-    pub async fn lease_time_to_live(&self, id: LeaseId, keys: bool) -> Result<TimeToLiveReply, RequestError> {
-        let Some(leader) = self.leader().await? else {
-            return self.time_to_live_here(id, keys).await;
-        };
-        match leader.ask(Ask::TimeToLive { id, keys }).await? {
-            Told::TimeToLive(reply) => Ok(reply),
-            _ => Err(RequestError::TimedOutConnectionLost),
-        }
-    }
-
-    pub(crate) async fn time_to_live_here(
-        &self,
-        id: LeaseId,
-        keys: bool,
-    ) -> Result<TimeToLiveReply, RequestError> {
-        self.confirm_here().await?;
-        let (answer, answered) = oneshot::channel();
-        self.addresses.lease_actor.tell(TimeToLive { id, keys, answer });
-        answered.await.map_err(|_| RequestError::Stopped)?
-    }
-
-    /// Every lease, the first to expire first.
-    ///
-    /// # Errors
-    /// When the server is going down, or no leader is there to run leases.
-    pub async fn leases(&self) -> Result<Vec<LeaseId>, RequestError> {
-        let Some(leader) = self.leader().await? else {
-            return self.leases_here().await;
-        };
-        match leader.ask(Ask::Leases).await? {
-            Told::Leases(leases) => Ok(leases),
-            _ => Err(RequestError::TimedOutConnectionLost),
-        }
-    }
-
-    pub(crate) async fn leases_here(&self) -> Result<Vec<LeaseId>, RequestError> {
-        self.confirm_here().await?;
-        let (answer, answered) = oneshot::channel();
-        self.addresses.lease_actor.tell(ListLeases { answer });
-        answered.await.map_err(|_| RequestError::Stopped)?
-    }
-
-    /// Waits until the rows of every compaction so far are deleted from the log.
-    ///
-    /// # Errors
-    /// When the server is going down, or no leader is there to delete them.
-    pub async fn compact_physically(&self) -> Result<(), RequestError> {
-        let Some(leader) = self.leader().await? else {
-            return self.compact_physically_here().await;
-        };
-        leader.ask(Ask::CompactPhysically).await.map(drop)
-    }
-
-    pub(crate) async fn compact_physically_here(&self) -> Result<(), RequestError> {
-        self.roles.office().await?;
-        let (done, finished) = oneshot::channel();
-        self.addresses.compactor.tell(WaitCompacted { done });
-        finished.await.map_err(|_| RequestError::Stopped)
-    }
-
-    /// Completes what a member says of itself by how far it is.
-    pub(crate) fn describe(&self, description: MemberDescription) -> MemberDescription {
-        let leader = match self.roles.now() {
-            Role::Waiting => None,
-            Role::Leading(_) => Some(self.identity.member_id),
-            Role::Following { leader, .. } => Some(leader),
-        };
-        let report = self.meters.compactions.report();
-        let replication = self.meters.cluster.as_ref().map(|cluster| cluster.replicator.report());
-        let (epoch, sequence) = replication.map_or((0, 0), |report| (report.epoch, report.sequence));
-        MemberDescription {
-            identity: self.identity,
-            progress: Progress {
-                epoch: Epoch(epoch),
-                sequence,
-                position: self.shared.read(State::position),
-                revision: self.revision(),
-            },
-            size: Size {
-                allocated: report.allocated_bytes,
-                in_use: report.in_use_bytes,
-            },
-            leader,
-            ..description
-        }
     }
 
     /// etcd stops the world to give space back; here that goes on all the time, and this waits for

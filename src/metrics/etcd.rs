@@ -64,7 +64,7 @@ fn write_server(page: &mut Exposition, store: &Store, report: &PipelineReport) {
         page.family(name, "gauge", help);
         page.sample(name, &[label], 1);
     }
-    write_leadership(page);
+    write_leadership(page, store, report);
     write_proposals(page, report);
     let quota = report.quota_bytes.unwrap_or(0);
     page.gauge(
@@ -75,16 +75,17 @@ fn write_server(page: &mut Exposition, store: &Store, report: &PipelineReport) {
 }
 
 /// A member that is alone leads from the start, which is the one change of leader it has seen.
-fn write_leadership(page: &mut Exposition) {
+fn write_leadership(page: &mut Exposition, store: &Store, report: &PipelineReport) {
+    let leader = store.leader_id();
     page.gauge(
         "etcd_server_has_leader",
         "Whether or not a leader exists. 1 is existence, 0 is not.",
-        1,
+        u64::from(leader.is_some()),
     );
     page.gauge(
         "etcd_server_is_leader",
         "Whether or not this member is a leader. 1 if is, 0 otherwise.",
-        1,
+        u64::from(leader == Some(store.identity().member_id)),
     );
     page.gauge(
         "etcd_server_is_learner",
@@ -94,7 +95,10 @@ fn write_leadership(page: &mut Exposition) {
     page.counter(
         "etcd_server_leader_changes_seen_total",
         "The number of leader changes seen.",
-        1,
+        report
+            .cluster
+            .as_ref()
+            .map_or(1, |cluster| cluster.leadership.leader_changes),
     );
 }
 

@@ -7,9 +7,6 @@ use model::Revision;
 use proto::etcdserverpb::ResponseHeader;
 use tokio_util::sync::CancellationToken;
 
-/// The election term that every answer carries: one member that never loses an election stays in its first.
-pub(super) const RAFT_TERM: u64 = 1;
-
 /// How this server presents itself in a member list.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct MemberInfo {
@@ -101,6 +98,11 @@ impl Context {
         self.member_id
     }
 
+    /// The election term that every answer carries. A server that is alone stays in its first.
+    pub(super) fn raft_term(&self) -> u64 {
+        self.store.epoch().0.unsigned_abs()
+    }
+
     /// The header of an answer given at this revision.
     #[expect(
         clippy::unnecessary_wraps,
@@ -111,7 +113,7 @@ impl Context {
             cluster_id: self.cluster_id,
             member_id: self.member_id,
             revision: revision.0,
-            raft_term: RAFT_TERM,
+            raft_term: self.raft_term(),
         })
     }
 

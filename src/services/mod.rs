@@ -99,5 +99,8 @@ pub fn routes(context: Context) -> Routes {
         shared
     ))
     .add_service(health::service(shared.shutdown().clone()));
-    Routes::from(routes.into_axum_router().layer(interceptor::InterceptorLayer)).prepare()
+    let store = shared.store().clone();
+    let has_leader = Arc::new(move || store.leader_id().is_some());
+    let interceptor = interceptor::InterceptorLayer::new(has_leader);
+    Routes::from(routes.into_axum_router().layer(interceptor)).prepare()
 }

@@ -76,6 +76,11 @@ pub(super) fn stopped() -> Status {
     status(RequestError::Stopped)
 }
 
+/// A client demanded a leader, and there is none.
+pub(super) fn no_leader() -> Status {
+    status(RequestError::NoLeader)
+}
+
 /// A client ended its watch stream.
 pub(super) fn watch_canceled() -> Status {
     Status::cancelled("etcdserver: watch canceled")

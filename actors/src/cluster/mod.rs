@@ -19,6 +19,7 @@ pub use messages::{
 pub use peers::{Peer, PeerAnswer, PeerError};
 pub use members::Members;
 pub use promises::Promises;
+pub use roles::Patience;
 
 pub(crate) use members::{NotGranted, majority_grants};
 pub(crate) use roles::{Office, Role, Roles};

@@ -113,6 +113,7 @@ impl Leadership {
     /// Until history has come, this member stands nowhere in particular.
     async fn set_out(&mut self, standing: Standing) -> Result<Place, NotFollowed> {
         self.progress = Progress::default();
+        self.meter.takes_part_in(standing.at.epoch);
         self.clock.align(standing.lease_clock_ms);
         self.reconcile(Rest {
             compact_revision: standing.compact_revision,

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering::Relaxed};
 
 use serde::Serialize;
 
-use crate::cluster::Role;
+use crate::cluster::{Epoch, Role};
 
 /// What a member of several says of its place among them.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -13,7 +13,7 @@ pub struct LeadershipReport {
     pub role: &'static str,
     /// The member that leads as this one sees it; zero for none.
     pub leader: u64,
-    /// The epoch under which this member leads or led last; zero if it never did.
+    /// The newest leadership that this member took part in, as leader or follower; zero before the first.
     pub epoch: i64,
     /// How often this member has seen another leader than before.
     pub leader_changes: u64,
@@ -47,9 +47,13 @@ impl LeadershipMeter {
         }
     }
 
+    pub(super) fn takes_part_in(&self, epoch: Epoch) {
+        self.epoch.fetch_max(epoch.0, Relaxed);
+    }
+
     pub(super) fn plays(&self, role: &Role) {
         if let Role::Leading(office) = role {
-            self.epoch.store(office.epoch.0, Relaxed);
+            self.takes_part_in(office.epoch);
         }
         self.leading.store(matches!(role, Role::Leading(_)), Relaxed);
         self.following

@@ -6,6 +6,7 @@ mod snapshot;
 
 use std::sync::Arc;
 
+use actors::RequestError;
 use model::{Alarm, Command, LeaseId, Reply, Revision};
 use proto::etcdserverpb as pb;
 use proto::etcdserverpb::maintenance_server::Maintenance;
@@ -14,7 +15,6 @@ use tonic::{Request, Response, Status};
 
 use self::alarm::Asked;
 pub(super) use self::snapshot::clear_leftovers;
-use super::context::RAFT_TERM;
 use super::kv::mismatched;
 use super::streams::{Answers, Session};
 use super::{CLUSTER_VERSION, Context, ETCD_VERSION, STORAGE_VERSION, status};
@@ -53,11 +53,11 @@ impl MaintenanceService {
 
     /// What is wrong with this member, for `Status`.
     fn errors(&self) -> Vec<String> {
-        let alarms = self.context.store().alarms();
-        alarms
-            .into_iter()
-            .map(|alarm| alarm::described(self.context.member_id(), alarm))
-            .collect()
+        let store = self.context.store();
+        let leaderless = store.leader_id().is_none().then(|| RequestError::NoLeader.to_string());
+        let alarms = store.alarms().into_iter();
+        let alarms = alarms.map(|alarm| alarm::described(self.context.member_id(), alarm));
+        leaderless.into_iter().chain(alarms).collect()
     }
 }
 
@@ -90,9 +90,9 @@ impl Maintenance for MaintenanceService {
             header: self.context.header(revision),
             version: ETCD_VERSION.into(),
             db_size: signed(size.allocated),
-            leader: self.context.member_id(),
+            leader: store.leader_id().unwrap_or(0),
             raft_index: index,
-            raft_term: RAFT_TERM,
+            raft_term: self.context.raft_term(),
             raft_applied_index: index,
             errors: self.errors(),
             db_size_in_use: signed(size.in_use),
