@@ -71,16 +71,17 @@ pub type AskOutcome = Result<Told, RequestError>;
 /// What a leader streams to a follower.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Followed {
-    /// The stream goes on exactly after the follower's progress.
+    /// The follower is where it said it was, or where the last reconciliation was to bring it: the batches
+    /// that come now follow on that.
     Continued,
-    /// The follower's leases, alarms and compact revision are to become these; events after its position
-    /// follow as batches.
+    /// The follower's leases, alarms and compact revision are to become these. The events behind its revision
+    /// follow, in batches that are not counted, and [`Continued`](Self::Continued) when they are complete.
     Reconciled(Standing),
     /// History that the follower needs is compacted: it must start from a replica.
     TooFarBehind,
     /// A committed batch.
     Batch {
-        /// Counts the batches of this epoch.
+        /// Counts the batches of this epoch; zero for history that leads to a [`Standing`].
         sequence: u64,
         /// What the batch changed, in order.
         effects: Arc<Vec<Effect>>,
@@ -102,9 +103,11 @@ impl Followed {
     }
 }
 
-/// Everything in the state that is not an event.
+/// Everything in the leader's state that is not an event, at one moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Standing {
+    /// The moment: the last batch of the epoch that had been applied, and the revision then.
+    pub at: Progress,
     /// The oldest revision that can be read.
     pub compact_revision: Revision,
     /// Every lease.

@@ -10,6 +10,7 @@ use proto::peer::followed::Followed as Wire;
 use super::effect::{
     alarm_from_wire, alarm_to_wire, effect_from_wire, effect_to_wire, lease_from_wire, lease_to_wire,
 };
+use super::progress::{progress_from_wire, progress_to_wire};
 use super::{WireError, unknown_variant};
 
 pub(in crate::peers) fn followed_to_wire(followed: &Followed) -> pb::Followed {
@@ -53,12 +54,14 @@ fn standing_to_wire(standing: &Standing) -> pb::Standing {
         leases: standing.leases.iter().copied().map(lease_to_wire).collect(),
         alarms: standing.alarms.iter().copied().map(alarm_to_wire).collect(),
         lease_clock_ms: standing.lease_clock_ms,
+        at: Some(progress_to_wire(standing.at)),
     }
 }
 
 fn standing_from_wire(wire: pb::Standing) -> Result<Standing, WireError> {
     let alarms = wire.alarms.into_iter().map(alarm_from_wire);
     Ok(Standing {
+        at: progress_from_wire(wire.at)?,
         compact_revision: Revision(wire.compact_revision),
         leases: wire.leases.into_iter().map(lease_from_wire).collect(),
         alarms: alarms.collect::<Result<_, _>>()?,

@@ -362,13 +362,20 @@ pub(super) fn progress() -> BoxedStrategy<Progress> {
 }
 
 pub(super) fn followed() -> BoxedStrategy<Followed> {
-    let standing = (revision(), vec(lease(), 0..3), vec(alarm(), 0..3), number());
+    let standing = (
+        progress(),
+        revision(),
+        vec(lease(), 0..3),
+        vec(alarm(), 0..3),
+        number(),
+    );
     let batch = (any::<u64>(), vec(effect(), 0..6), number());
     prop_oneof![
         Just(Followed::Continued),
         Just(Followed::TooFarBehind),
-        standing.prop_map(|(compact_revision, leases, alarms, lease_clock_ms)| {
+        standing.prop_map(|(at, compact_revision, leases, alarms, lease_clock_ms)| {
             Followed::Reconciled(Standing {
+                at,
                 compact_revision,
                 leases,
                 alarms,
