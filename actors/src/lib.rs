@@ -50,7 +50,7 @@ pub use cluster::{
 };
 pub use compactor::CompactorReport;
 pub use errors::RequestError;
-pub use gate::GateReport;
+pub use gate::{Gate, GateReport, Permit};
 pub use keyspace::KeyspaceReport;
 pub use lease_actor::{KeepAliveReply, LeaseReport, TimeToLiveReply};
 pub use meter::{HISTOGRAM_BUCKETS, Histogram, HistogramSnapshot, MailboxReport};

@@ -17,7 +17,7 @@ mod lock;
 mod maintenance;
 mod request_size;
 mod status;
-mod streams;
+pub mod streams;
 mod watch;
 
 use std::sync::Arc;

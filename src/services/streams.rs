@@ -11,13 +11,13 @@ use tonic::metadata::MetadataMap;
 use super::interceptor::demands_leader;
 
 /// The answers of a streaming call.
-pub(super) type Answers<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
+pub type Answers<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 
 /// The end of the server, waited for once per stream: registering again for each answer would be felt.
-pub(super) type Shutdown = Pin<Box<WaitForCancellationFutureOwned>>;
+pub type Shutdown = Pin<Box<WaitForCancellationFutureOwned>>;
 
 /// Waits for the end of the server.
-pub(super) fn on_shutdown(token: &CancellationToken) -> Shutdown {
+pub fn on_shutdown(token: &CancellationToken) -> Shutdown {
     Box::pin(token.clone().cancelled_owned())
 }
 
@@ -34,7 +34,7 @@ pub(super) fn on_leader_lost(store: &Store, metadata: &MetadataMap) -> LeaderLos
 }
 
 /// One streaming call: it lives as long as somebody reads its answers, and is dropped when the client goes away.
-pub(super) trait Session: Send + Sized + 'static {
+pub trait Session: Send + Sized + 'static {
     /// What is answered.
     type Answer: Send + 'static;
 

@@ -362,7 +362,13 @@ pub(super) fn progress() -> BoxedStrategy<Progress> {
 }
 
 pub(super) fn followed() -> BoxedStrategy<Followed> {
-    let standing = (progress(), revision(), vec(lease(), 0..3), vec(alarm(), 0..3), number());
+    let standing = (
+        progress(),
+        revision(),
+        vec(lease(), 0..3),
+        vec(alarm(), 0..3),
+        number(),
+    );
     let batch = (any::<u64>(), vec(effect(), 0..6), number());
     prop_oneof![
         Just(Followed::Continued),
