@@ -261,10 +261,11 @@ fn assemble<P: Place>(
     );
 
     let (allocator_shared, limits, next) = (Arc::clone(&shared), settings.limits, write_batcher.clone());
+    let decisions = Arc::clone(&meters.keyspace);
     let allocator = Mailbox::new(
         places
             .write_path
-            .start(move || RevisionAllocator::new(allocator_shared, limits, next)),
+            .start(move || RevisionAllocator::new(allocator_shared, limits, decisions, next)),
         Arc::clone(&mailboxes.revision_allocator),
     );
 
@@ -324,6 +325,7 @@ fn start_followers<P: Place>(
 
 fn new_meters(shared: &SharedState, settings: &Settings) -> Meters {
     let in_use = shared.reader().size().map_or(0, |size| size.in_use);
+    let member_id = shared.reader().identity().member_id;
     Meters {
         mailboxes: MailboxMeters::new(),
         gate: Gate::new(settings.max_in_flight, settings.max_in_flight_bytes),
@@ -332,6 +334,6 @@ fn new_meters(shared: &SharedState, settings: &Settings) -> Meters {
         hub: Arc::new(HubMeter::default()),
         leases: Arc::new(LeaseMeter::default()),
         compactions: Arc::new(CompactorMeter::default()),
-        space: Arc::new(Space::new(settings.quota_bytes, in_use)),
+        space: Arc::new(Space::new(settings.quota_bytes, in_use, member_id)),
     }
 }

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use actix::{Actor, Context, Handler};
-use model::{Alarm, AlarmAction, Command, space_cost};
+use model::{AlarmAction, Command, space_cost};
 
 use crate::gate::Permit;
 use crate::mailbox::{Envelope, Mailbox};
@@ -39,7 +39,7 @@ impl Router {
     fn route(&self, submit: Submit) {
         let cost = space_cost(&submit.command);
         if cost > 0 && !self.space.take(cost) {
-            let raise = Command::Alarm(AlarmAction::Activate(Alarm::NoSpace));
+            let raise = Command::Alarm(AlarmAction::Activate(self.space.alarm()));
             self.allocator.tell(Allocate {
                 command: raise,
                 ticket: Ticket::unanswered(),

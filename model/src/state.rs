@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use bytes::Bytes;
 
 use crate::{
-    Alarm, Effect, Event, Index, KeyRange, KeyValue, Lease, LeaseId, Position, RangeQuery, Revision, Scan,
+    AlarmMember, Effect, Event, Index, KeyRange, KeyValue, Lease, LeaseId, Position, RangeQuery, Revision,
+    Scan,
 };
 
 /// A lease and the keys attached to it.
@@ -20,7 +21,7 @@ struct LeaseRecord {
 pub struct State {
     index: Index,
     leases: HashMap<LeaseId, LeaseRecord>,
-    alarms: BTreeSet<Alarm>,
+    alarms: BTreeSet<AlarmMember>,
     revision: Revision,
     compact_revision: Revision,
     position: Position,
@@ -128,7 +129,7 @@ impl State {
 
     /// The raised alarms, in their order.
     #[must_use]
-    pub fn alarms(&self) -> &BTreeSet<Alarm> {
+    pub fn alarms(&self) -> &BTreeSet<AlarmMember> {
         &self.alarms
     }
 
