@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix::{Actor, AsyncContext, Context, Handler};
-use model::{Alarm, AlarmAction, Command, space_cost};
+use model::{AlarmAction, Command, space_cost};
 use tokio::time::Instant;
 
 use crate::cluster::{Ask, Epoch, Peer, Role, Roles, Told};
@@ -97,7 +97,7 @@ impl Router {
     fn decide(&self, submit: Submit, allocator: &Mailbox<RevisionAllocator>) {
         let cost = space_cost(&submit.command);
         if cost > 0 && !self.space.take(cost) {
-            let raise = Command::Alarm(AlarmAction::Activate(Alarm::NoSpace));
+            let raise = Command::Alarm(AlarmAction::Activate(self.space.alarm()));
             allocator.tell(Allocate {
                 command: raise,
                 ticket: Ticket::unanswered(),

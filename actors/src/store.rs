@@ -6,9 +6,9 @@ mod standing;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use journal::{Identity, Size};
+use journal::{Activity, Identity, Size};
 use model::{
-    Alarm, Command, Event, HashKv, KeyValue, KvHasher, Limits, RangeQuery, Refusal, Revision, validate,
+    AlarmMember, Command, Event, HashKv, KeyValue, KvHasher, Limits, RangeQuery, Refusal, Revision, validate,
 };
 use tokio::sync::oneshot;
 
@@ -106,7 +106,7 @@ impl Store {
 
     /// The raised alarms.
     #[must_use]
-    pub fn alarms(&self) -> Vec<Alarm> {
+    pub fn alarms(&self) -> Vec<AlarmMember> {
         self.shared.read(|state| state.alarms().iter().copied().collect())
     }
 
@@ -252,6 +252,12 @@ impl Store {
             .reader()
             .size()
             .map_err(|error| RequestError::Unreadable(error.to_string()))
+    }
+
+    /// What goes on at the files of the log.
+    #[must_use]
+    pub fn activity(&self) -> Activity {
+        self.shared.reader().activity()
     }
 
     /// Writes a consistent copy of the log to a new file.

@@ -48,6 +48,11 @@ pub trait Reader: Send + Sync + 'static {
     /// How much space the log takes.
     fn size(&self) -> Result<Size, ReadError>;
 
+    /// What goes on at the files of the log; nothing where there are none.
+    fn activity(&self) -> Activity {
+        Activity::default()
+    }
+
     /// Writes a consistent copy of the log to a new file, without holding up the writer.
     fn snapshot(&self, to: &Path) -> Result<(), ReadError>;
 
@@ -62,6 +67,15 @@ pub struct Size {
     pub allocated: u64,
     /// What of that holds data; the rest is given back by upkeep.
     pub in_use: u64,
+}
+
+/// What goes on at the files of a log.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Activity {
+    /// Bytes appended to the write-ahead log since the log was opened.
+    pub written: u64,
+    /// Read transactions that are open.
+    pub open_reads: u64,
 }
 
 /// The numbers by which clients know a member and its cluster; drawn once, when the log is made.

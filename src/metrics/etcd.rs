@@ -5,7 +5,7 @@
 
 use std::sync::atomic::Ordering::Relaxed;
 
-use actors::{PipelineReport, Store};
+use actors::{Histogram, PipelineReport, Store};
 
 use super::exposition::{Exposition, Label};
 use super::messages::Method;
@@ -272,6 +272,7 @@ fn write_disk(page: &mut Exposition, store: &Store, report: &PipelineReport) {
         page.family(name, "histogram", help);
         page.durations(name, &[], &report.batches.commit);
     }
+    write_files(page, store);
     if let Ok(size) = store.size() {
         let (total, in_use) = (
             "etcd_mvcc_db_total_size_in_bytes",
@@ -290,6 +291,34 @@ fn write_disk(page: &mut Exposition, store: &Store, report: &PipelineReport) {
     }
 }
 
+/// A log that is alone never gets its database from a leader, so there is nothing in these histograms.
+fn write_files(page: &mut Exposition, store: &Store) {
+    let activity = store.activity();
+    page.gauge(
+        "etcd_disk_wal_write_bytes_total",
+        "Total number of bytes written in WAL.",
+        activity.written,
+    );
+    page.gauge(
+        "etcd_mvcc_db_open_read_transactions",
+        "The number of currently open read transactions",
+        activity.open_reads,
+    );
+    for (name, help) in [
+        (
+            "etcd_snap_db_fsync_duration_seconds",
+            "The latency distributions of fsyncing .snap.db file",
+        ),
+        (
+            "etcd_snap_db_save_total_duration_seconds",
+            "The total latency distributions of v3 snapshot save",
+        ),
+    ] {
+        page.family(name, "histogram", help);
+        page.durations(name, &[], &Histogram::default().snapshot());
+    }
+}
+
 fn write_mvcc(page: &mut Exposition, report: &PipelineReport, calls: &RpcMetrics) {
     let keyspace = &report.keyspace;
     page.counter(
@@ -305,12 +334,12 @@ fn write_mvcc(page: &mut Exposition, report: &PipelineReport, calls: &RpcMetrics
     page.counter(
         "etcd_mvcc_range_total",
         "Total number of ranges seen by this member.",
-        started(calls, "KV/Range"),
+        keyspace.ranges + started(calls, "KV/Range") + started(calls, "KV/RangeStream"),
     );
     page.counter(
         "etcd_mvcc_txn_total",
         "Total number of txns seen by this member.",
-        started(calls, "KV/Txn"),
+        keyspace.transactions,
     );
     page.gauge(
         "etcd_debugging_mvcc_total_put_size_in_bytes",

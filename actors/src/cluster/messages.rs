@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use journal::{Identity, Size};
-use model::{Alarm, Command, Effect, Lease, LeaseId, Position, Revision};
+use model::{AlarmMember, Command, Effect, Lease, LeaseId, Position, Revision};
 
 use crate::errors::RequestError;
 use crate::lease_actor::{KeepAliveReply, TimeToLiveReply};
@@ -113,7 +113,7 @@ pub struct Standing {
     /// Every lease.
     pub leases: Vec<Lease>,
     /// The raised alarms.
-    pub alarms: Vec<Alarm>,
+    pub alarms: Vec<AlarmMember>,
     /// The leader's lease clock, milliseconds.
     pub lease_clock_ms: i64,
 }

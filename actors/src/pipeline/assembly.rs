@@ -41,7 +41,8 @@ pub(super) fn assemble_alone<P: Place>(
     settings: Settings,
     places: &Places<P>,
 ) -> (Store, Mailbox<WriteBatcher>) {
-    let ground = Ground::new(shared, settings, None);
+    let identity = shared.reader().identity();
+    let ground = Ground::new(shared, identity.member_id, settings, None);
     let followers = ground.start_followers(places);
     let keyspace = ground.start_keyspace(&followers, None, places);
     let (allocator, batcher) =
@@ -49,7 +50,6 @@ pub(super) fn assemble_alone<P: Place>(
             .term_parts(keyspace)
             .start(journal, Tenure::Life, &places.write_path);
     let roles = Roles::alone(allocator);
-    let identity = ground.shared.reader().identity();
     let store = ground.build_store(identity, roles, None, &followers, places);
     followers.lease_actor.tell(BeginLeases { store: store.clone() });
     followers.lease_actor.tell(RunLeases);
@@ -66,7 +66,7 @@ pub(super) fn assemble_member<P: Place>(
     places: &Places<P>,
 ) -> (Member, watch::Sender<bool>, oneshot::Receiver<()>) {
     let cluster = ClusterMeters::default();
-    let ground = Ground::new(shared, settings, Some(cluster.clone()));
+    let ground = Ground::new(shared, membership.identity.member_id, settings, Some(cluster.clone()));
     let followers = ground.start_followers(places);
     let replicator = ground.start_replicator(&cluster, places);
     let keyspace = ground.start_keyspace(&followers, Some(&replicator), places);
@@ -123,7 +123,12 @@ pub(super) fn assemble_member<P: Place>(
 }
 
 impl Ground {
-    fn new(shared: Arc<SharedState>, settings: Settings, cluster: Option<ClusterMeters>) -> Self {
+    fn new(
+        shared: Arc<SharedState>,
+        member_id: u64,
+        settings: Settings,
+        cluster: Option<ClusterMeters>,
+    ) -> Self {
         let in_use = shared.reader().size().map_or(0, |size| size.in_use);
         let meters = Arc::new(Meters {
             mailboxes: MailboxMeters::new(),
@@ -133,7 +138,7 @@ impl Ground {
             hub: Arc::new(HubMeter::default()),
             leases: Arc::new(LeaseMeter::default()),
             compactions: Arc::new(CompactorMeter::default()),
-            space: Arc::new(Space::new(settings.quota_bytes, in_use)),
+            space: Arc::new(Space::new(settings.quota_bytes, in_use, member_id)),
             cluster,
         });
         Self {
@@ -240,6 +245,7 @@ impl Ground {
             shared: Arc::clone(&self.shared),
             limits: self.settings.limits,
             allocator_meter: Arc::clone(&mailboxes.revision_allocator),
+            keyspace_meter: Arc::clone(&self.meters.keyspace),
             batcher_meters: BatcherMeters {
                 mailbox: Arc::clone(&mailboxes.write_batcher),
                 batches: Arc::clone(&self.meters.batches),

@@ -7,7 +7,7 @@ mod snapshot;
 use std::sync::Arc;
 
 use actors::RequestError;
-use model::{Alarm, Command, LeaseId, Reply, Revision};
+use model::{AlarmMember, Command, LeaseId, Reply, Revision};
 use proto::etcdserverpb as pb;
 use proto::etcdserverpb::maintenance_server::Maintenance;
 use sha2::{Digest, Sha256};
@@ -56,7 +56,7 @@ impl MaintenanceService {
         let store = self.context.store();
         let leaderless = store.leader_id().is_none().then(|| RequestError::NoLeader.to_string());
         let alarms = store.alarms().into_iter();
-        let alarms = alarms.map(|alarm| alarm::described(self.context.member_id(), alarm));
+        let alarms = alarms.map(alarm::described);
         leaderless.into_iter().chain(alarms).collect()
     }
 }
@@ -64,16 +64,12 @@ impl MaintenanceService {
 #[tonic::async_trait]
 impl Maintenance for MaintenanceService {
     async fn alarm(&self, request: Request<pb::AlarmRequest>) -> Result<Response<pb::AlarmResponse>, Status> {
-        let request = request.into_inner();
-        let asked = Asked::from_wire(&request, self.context.member_id())?;
-        let alarms = match asked {
-            Asked::List(kind) => {
-                alarm::listed(self.context.member_id(), kind, &self.context.store().alarms())
-            }
+        let alarms = match Asked::from_wire(&request.into_inner()) {
+            Asked::List(kind) => alarm::listed(kind, &self.context.store().alarms()),
             Asked::Nothing => Vec::new(),
             Asked::Change(action) => {
                 let changed = self.change_alarm(Command::Alarm(action)).await?;
-                alarm::affected(request.member_id, action, changed)
+                alarm::affected(action, changed)
             }
         };
         Ok(Response::new(pb::AlarmResponse {
@@ -167,7 +163,7 @@ impl Maintenance for MaintenanceService {
 }
 
 /// A hash of all that the store holds. etcd hashes its database file, which no other server can have.
-fn whole_hash(keys: &model::HashKv, mut leases: Vec<LeaseId>, alarms: &[Alarm]) -> u32 {
+fn whole_hash(keys: &model::HashKv, mut leases: Vec<LeaseId>, alarms: &[AlarmMember]) -> u32 {
     leases.sort_unstable();
     let mut digest = Sha256::new();
     digest.update(keys.hash.to_be_bytes());
