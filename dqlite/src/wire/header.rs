@@ -60,5 +60,6 @@ pub(super) fn message(
 }
 
 fn words(length: usize) -> Result<u32, EncodeError> {
-    u32::try_from(length / WORD).map_err(|_| EncodeError::TooLong(length))
+    let body = u32::try_from(length).map_err(|_| EncodeError::TooLong(length))?;
+    Ok(body / WORD as u32)
 }

@@ -37,8 +37,8 @@ pub enum EncodeError {
     /// A text with a NUL inside: the other side would read only what is before it.
     #[error("a text contains a NUL character")]
     NulInText,
-    /// A message is longer than its header can tell: 32 GiB of words of 8 bytes.
-    #[error("a message of {0} bytes is too long for its header")]
+    /// A message is longer than nodes take: 4 GiB.
+    #[error("a message of {0} bytes is too long")]
     TooLong(usize),
     /// More parameters than the protocol can count.
     #[error("{0} parameters are too many")]
