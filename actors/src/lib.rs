@@ -12,6 +12,7 @@
 mod auto_compaction;
 mod batch_meter;
 mod clock;
+mod cluster;
 mod committed;
 mod compactor;
 mod errors;
@@ -37,6 +38,10 @@ mod writer;
 pub use auto_compaction::AutoCompaction;
 pub use batch_meter::BatchReport;
 pub use clock::LeaseClock;
+pub use cluster::{
+    Ask, AskOutcome, Claim, Epoch, Feeder, Followed, Following, Image, ImageWriter, MemberDescription,
+    NotFed, Peer, PeerAnswer, PeerError, Progress, Promised, Standing, Told,
+};
 pub use compactor::CompactorReport;
 pub use errors::RequestError;
 pub use gate::GateReport;

@@ -6,7 +6,9 @@
 
 mod errors;
 mod memory;
+mod memory_shared;
 mod page;
+mod shared;
 mod sqlite;
 
 use std::path::Path;
@@ -16,6 +18,8 @@ use model::{Effect, Event, Position, Revision};
 
 pub use errors::{AppendError, OpenError, ReadError, RestoreError};
 pub use memory::MemoryJournal;
+pub use memory_shared::{MemoryCluster, MemorySharedLog};
+pub use shared::{Claim, SharedLog};
 pub use sqlite::{Problem, RestoreOptions, SqliteJournal, SqliteOptions, Verification, restore, verify};
 
 /// The writing side of a log. There is one, and one thread owns it.

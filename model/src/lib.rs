@@ -37,6 +37,6 @@ pub use reply::{
     DeleteRangeReply, KeyValue, LeaseGrantReply, OperationReply, PutReply, RangeReply, Reply, TxnReply, Value,
 };
 pub use scan::{Scan, ScanStep, key_after};
-pub use state::State;
+pub use state::{Rest, State};
 pub use types::{LeaseId, Position, Revision, Version};
 pub use view::{ValueSource, View};

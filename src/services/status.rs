@@ -27,7 +27,14 @@ fn code(error: &RequestError) -> Code {
         RequestError::Refused(refusal) => code_of_refusal(refusal),
         // etcd declares this code for the text but sends Unknown; what a client may retry should say so.
         RequestError::Overloaded => Code::ResourceExhausted,
-        RequestError::Stopped => Code::Unavailable,
+        RequestError::Stopped
+        | RequestError::NoLeader
+        | RequestError::LeaderChanged
+        | RequestError::TimedOut
+        | RequestError::TimedOutLeaderFailure
+        | RequestError::TimedOutConnectionLost
+        | RequestError::UnhealthyCluster => Code::Unavailable,
+        RequestError::NotLeader | RequestError::BadTransferee => Code::FailedPrecondition,
         RequestError::NotStored(_) | RequestError::Unreadable(_) => Code::Unknown,
     }
 }

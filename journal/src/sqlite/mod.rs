@@ -133,7 +133,7 @@ impl SqliteJournal {
             AppendError::Unknown(_) => self.unknown = Some(error.clone()),
             // Once all of the write-ahead log is in the database its space serves for what comes next.
             AppendError::Full => self.checkpointer.wake(),
-            AppendError::Failed(_) => {}
+            AppendError::Failed(_) | AppendError::NotLeader(_) | AppendError::Lost(_) => {}
         }
         error
     }
