@@ -2,17 +2,20 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use model::{Effect, Revision};
 use parking_lot::Mutex;
 
 use crate::memory::MemoryJournal;
-use crate::{AppendError, Claim, Journal, Reader, SharedLog};
+use crate::{AppendError, Claim, Journal, ReadError, Reader, SharedLog};
 
 /// The log of a cluster in one process. A test says who leads; the log holds them to it as Dqlite does.
 #[derive(Clone, Debug, Default)]
 pub struct MemoryCluster {
     log: MemoryJournal,
     office: Arc<Mutex<Office>>,
+    /// The replicas that were asked for; their bytes are their number.
+    images: Arc<Mutex<Vec<Vec<Effect>>>>,
 }
 
 #[derive(Debug, Default)]
@@ -66,13 +69,17 @@ pub struct MemorySharedLog {
 impl SharedLog for MemorySharedLog {
     fn claim(&self) -> Result<Claim, AppendError> {
         let mut office = self.cluster.office.lock();
-        refuse_unless(office.leader == Some(self.member), "another member leads, or none")?;
+        refuse_unless(
+            office.leader == Some(self.member),
+            "another member leads, or none",
+        )?;
         office.epoch += 1;
         let mut claim = Claim {
             epoch: office.epoch,
             compact_revision: Revision::NEVER_COMPACTED,
             leases: Vec::new(),
             alarms: Vec::new(),
+            lease_clock_ms: 0,
         };
         let replayed = self.cluster.log.replay(&mut |effect| match effect {
             Effect::Compacted(revision) => claim.compact_revision = revision,
@@ -96,6 +103,24 @@ impl SharedLog for MemorySharedLog {
     fn reader(&self) -> Arc<dyn Reader> {
         self.cluster.log.reader()
     }
+
+    fn image(&self) -> Result<Bytes, ReadError> {
+        let mut effects = Vec::new();
+        self.cluster.log.replay(&mut |effect| effects.push(effect))?;
+        let mut images = self.cluster.images.lock();
+        images.push(effects);
+        Ok(Bytes::copy_from_slice(&(images.len() - 1).to_le_bytes()))
+    }
+
+    fn replay_image(&self, image: Vec<Bytes>, sink: &mut dyn FnMut(Effect)) -> Result<(), ReadError> {
+        let number = image.concat().try_into().map(usize::from_le_bytes);
+        let effects = number
+            .ok()
+            .and_then(|number| self.cluster.images.lock().get(number).cloned());
+        let effects = effects.ok_or_else(|| ReadError::Corrupt("not a replica of this cluster".into()))?;
+        effects.into_iter().for_each(sink);
+        Ok(())
+    }
 }
 
 struct MemoryWriter {
@@ -107,7 +132,10 @@ struct MemoryWriter {
 impl Journal for MemoryWriter {
     fn append(&mut self, effects: &[Effect]) -> Result<(), AppendError> {
         let mut office = self.cluster.office.lock();
-        refuse_unless(office.leader == Some(self.member), "another member leads, or none")?;
+        refuse_unless(
+            office.leader == Some(self.member),
+            "another member leads, or none",
+        )?;
         refuse_unless(office.epoch == self.epoch, "a later leader has claimed the log")?;
         self.cluster.log.append(effects)?;
         if office.loses_answers_of == Some(self.member) {
@@ -133,7 +161,6 @@ fn refuse_unless(holds: bool, why: &str) -> Result<(), AppendError> {
 
 #[cfg(test)]
 mod tests {
-    use bytes::Bytes;
     use model::{Event, Position, Version};
 
     use super::*;
@@ -165,7 +192,10 @@ mod tests {
         let mut first = one.writer(&one.claim().unwrap()).unwrap();
         first.append(&[event(1)]).unwrap();
         cluster.elect(Some(2));
-        assert!(matches!(first.append(&[event(2)]), Err(AppendError::NotLeader(_))));
+        assert!(matches!(
+            first.append(&[event(2)]),
+            Err(AppendError::NotLeader(_))
+        ));
         let claim = two.claim().unwrap();
         assert_eq!(claim.epoch, 2);
         cluster.elect(Some(1));
@@ -185,6 +215,9 @@ mod tests {
         cluster.lose_answer_of(1);
         assert!(matches!(writer.append(&[event(1)]), Err(AppendError::Lost(_))));
         assert_eq!(rows(&cluster), 1);
-        assert!(matches!(writer.append(&[event(2)]), Err(AppendError::NotLeader(_))));
+        assert!(matches!(
+            writer.append(&[event(2)]),
+            Err(AppendError::NotLeader(_))
+        ));
     }
 }

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use model::{Alarm, Lease, Revision};
+use bytes::Bytes;
+use model::{Alarm, Effect, Lease, Revision};
 
-use crate::{AppendError, Journal, Reader};
+use crate::{AppendError, Journal, ReadError, Reader};
 
 /// One member's hold on a log that the members of a cluster share. Calls may block.
 ///
@@ -27,6 +28,18 @@ pub trait SharedLog: Send + Sync + 'static {
 
     /// The reading side. On the member that leads it shows everything appended; on others it may be behind.
     fn reader(&self) -> Arc<dyn Reader>;
+
+    /// This member's replica of the log as bytes, for a member that has none.
+    ///
+    /// # Errors
+    /// When there is no replica here either.
+    fn image(&self) -> Result<Bytes, ReadError>;
+
+    /// Hands every effect stored in another member's replica to `sink`, as [`Reader::replay`] does.
+    ///
+    /// # Errors
+    /// Bytes that are no replica.
+    fn replay_image(&self, image: Vec<Bytes>, sink: &mut dyn FnMut(Effect)) -> Result<(), ReadError>;
 }
 
 /// A leader's hold on the log, and what the log held at that moment beside its events.
@@ -40,4 +53,6 @@ pub struct Claim {
     pub leases: Vec<Lease>,
     /// The raised alarms.
     pub alarms: Vec<Alarm>,
+    /// What the lease clock showed when leases were last stored, milliseconds; zero if they never were.
+    pub lease_clock_ms: i64,
 }

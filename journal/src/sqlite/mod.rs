@@ -3,17 +3,18 @@
 mod checkpoint;
 mod connection;
 mod draft;
-mod fault;
+pub(crate) mod fault;
 mod lineage;
 mod lock;
 mod reader;
 mod restore;
-mod row;
-mod schema;
-mod snapshot;
+pub(crate) mod row;
+pub(crate) mod schema;
+pub(crate) mod select;
+pub(crate) mod snapshot;
 mod upkeep;
 mod verify;
-mod writer;
+pub(crate) mod writer;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

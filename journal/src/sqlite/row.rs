@@ -39,7 +39,7 @@ pub(super) fn lease(row: &Row<'_>) -> rusqlite::Result<Lease> {
 }
 
 /// The number under which an alarm is stored: etcd's own.
-pub(super) fn alarm_kind(alarm: Alarm) -> i64 {
+pub(crate) fn alarm_kind(alarm: Alarm) -> i64 {
     match alarm {
         Alarm::NoSpace => 1,
         Alarm::Corrupt => 2,
