@@ -91,11 +91,20 @@ impl Single {
     }
 
     pub fn start_as(id: u64) -> Self {
+        Self::begin(id, TempDir::new().unwrap())
+    }
+
+    /// The first node of a cluster, on the disk that this folder is on.
+    pub fn start_in(folder: impl AsRef<Path>) -> Self {
+        Self::begin(1, TempDir::new_in(folder).unwrap())
+    }
+
+    fn begin(id: u64, folder: TempDir) -> Self {
         let mut single = Self {
             node: None,
             id,
             address: free_address(),
-            folder: TempDir::new().unwrap(),
+            folder,
         };
         single.resume();
         single
