@@ -4,6 +4,8 @@
 //! up by position beside it. The log is the truth of the store. Nothing here knows a rule of etcd, and
 //! nothing above this crate knows SQL.
 
+#[cfg(feature = "dqlite")]
+mod dqlite;
 mod errors;
 mod memory;
 mod memory_shared;
@@ -16,6 +18,8 @@ use std::path::Path;
 use bytes::Bytes;
 use model::{Effect, Event, Position, Revision};
 
+#[cfg(feature = "dqlite")]
+pub use crate::dqlite::{DqliteLog, DqliteOptions, Horizon, Image};
 pub use errors::{AppendError, OpenError, ReadError, RestoreError};
 pub use memory::MemoryJournal;
 pub use memory_shared::{MemoryCluster, MemorySharedLog};

@@ -53,4 +53,6 @@ pub struct Claim {
     pub leases: Vec<Lease>,
     /// The raised alarms.
     pub alarms: Vec<AlarmMember>,
+    /// What the lease clock showed when leases were last stored, milliseconds; zero if they never were.
+    pub lease_clock_ms: i64,
 }

@@ -1,7 +1,11 @@
 //! What every log promises, asked of each of them.
 
 mod common;
+#[cfg(feature = "dqlite")]
+#[path = "../../dqlite/tests/support/mod.rs"]
+mod support;
 
+use std::any::Any;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -10,11 +14,11 @@ use journal::{AppendError, Journal, MemoryJournal, Reader, SqliteJournal, Sqlite
 use model::{Alarm, Effect, LeaseId, Position, Revision};
 use tempfile::TempDir;
 
-/// A log under test; the directory goes when it does.
+/// A log under test; what it lives in goes when it does.
 struct Subject {
     journal: Box<dyn Journal>,
     reader: Arc<dyn Reader>,
-    _home: Option<TempDir>,
+    _home: Box<dyn Any>,
 }
 
 impl Subject {
@@ -24,7 +28,7 @@ impl Subject {
         Self {
             journal: Box::new(journal),
             reader,
-            _home: None,
+            _home: Box::new(()),
         }
     }
 
@@ -35,7 +39,20 @@ impl Subject {
         Self {
             journal: Box::new(journal),
             reader,
-            _home: Some(home),
+            _home: Box::new(home),
+        }
+    }
+
+    #[cfg(feature = "dqlite")]
+    fn dqlite() -> Self {
+        use journal::{DqliteLog, DqliteOptions, SharedLog as _};
+        let node = support::Single::start();
+        let log = DqliteLog::new(DqliteOptions::new(1, node.address()));
+        let claim = log.claim().expect("the node leads");
+        Self {
+            journal: log.writer(&claim).expect("nobody else claims the log"),
+            reader: log.reader(),
+            _home: Box::new(node),
         }
     }
 
@@ -61,6 +78,8 @@ macro_rules! every_log {
     ($($rule:ident)*) => {
         mod memory { $(#[test] fn $rule() { super::$rule(super::Subject::memory()); })* }
         mod sqlite { $(#[test] fn $rule() { super::$rule(super::Subject::sqlite()); })* }
+        #[cfg(feature = "dqlite")]
+        mod dqlite { $(#[test] fn $rule() { super::$rule(super::Subject::dqlite()); })* }
     };
 }
 

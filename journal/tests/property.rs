@@ -1,6 +1,9 @@
-//! Any sequence of effects, given to both logs, reads the same from both.
+//! Any sequence of effects, given to all logs, reads the same from all.
 
 mod common;
+#[cfg(feature = "dqlite")]
+#[path = "../../dqlite/tests/support/mod.rs"]
+mod support;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -193,6 +196,84 @@ proptest! {
         pair.compare(&numbering)?;
         if reopen {
             pair.reopen().compare(&numbering)?;
+        }
+    }
+}
+
+/// Logs on Dqlite: members' claims follow each other, and the database goes on.
+#[cfg(feature = "dqlite")]
+mod dqlite {
+    use journal::{DqliteLog, DqliteOptions, SharedLog as _};
+
+    use super::support::Single;
+    use super::*;
+
+    struct Pair {
+        memory: MemoryJournal,
+        log: DqliteLog,
+        journal: Box<dyn Journal>,
+        _node: Single,
+    }
+
+    impl Pair {
+        fn new() -> Self {
+            let node = Single::start();
+            let log = DqliteLog::new(DqliteOptions::new(1, node.address()));
+            Self {
+                memory: MemoryJournal::new(),
+                journal: log
+                    .writer(&log.claim().expect("it leads"))
+                    .expect("the claim holds"),
+                log,
+                _node: node,
+            }
+        }
+
+        fn claim_again(&mut self) -> Result<(), TestCaseError> {
+            let claim = self.log.claim().expect("it leads");
+            let mut effects = vec![];
+            if claim.compact_revision != Revision::NEVER_COMPACTED {
+                effects.push(Effect::Compacted(claim.compact_revision));
+            }
+            effects.extend(claim.leases.iter().copied().map(Effect::LeaseGranted));
+            effects.extend(claim.alarms.iter().copied().map(Effect::AlarmRaised));
+            let mut stored = replayed(&*self.memory.reader());
+            stored.retain(|effect| !matches!(effect, Effect::Key(_)));
+            prop_assert_eq!(effects, stored);
+            self.journal = self.log.writer(&claim).expect("the claim holds");
+            Ok(())
+        }
+
+        fn compare(&self, last: &Numbering) -> Result<(), TestCaseError> {
+            let (memory, shared) = (self.memory.reader(), self.log.reader());
+            prop_assert_eq!(replayed(&*memory), replayed(&*shared));
+            let positions: Vec<_> = (-1..last.position + 3).map(Position).collect();
+            prop_assert_eq!(memory.values(&positions), shared.values(&positions));
+            for revision in (0..last.revision + 3).map(Revision) {
+                for budget in [0, 300, usize::MAX] {
+                    prop_assert_eq!(memory.events(revision, budget), shared.events(revision, budget));
+                }
+            }
+            Ok(())
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+
+        #[test]
+        fn the_shared_log_reads_the_same(batches in vec((vec(drafts(), 0..12), 0..6), 1..12)) {
+            let mut pair = Pair::new();
+            let mut numbering = Numbering { position: 0, revision: 2 };
+            for (batch, claim) in &batches {
+                let effects: Vec<_> = batch.iter().map(|draft| numbering.place(draft)).collect();
+                pair.memory.append(&effects).expect("memory takes the batch");
+                pair.journal.append(&effects).expect("the node takes the batch");
+                if *claim == 0 {
+                    pair.claim_again()?;
+                }
+            }
+            pair.compare(&numbering)?;
         }
     }
 }

@@ -39,7 +39,7 @@ pub(super) fn lease(row: &Row<'_>) -> rusqlite::Result<Lease> {
 }
 
 /// The columns `kind, member_id` of an alarm; kinds have etcd's own numbers.
-pub(super) fn alarm_columns(raised: AlarmMember) -> [i64; 2] {
+pub(crate) fn alarm_columns(raised: AlarmMember) -> [i64; 2] {
     let kind = match raised.alarm {
         Alarm::NoSpace => 1,
         Alarm::Corrupt => 2,

@@ -12,7 +12,8 @@ const LEASE: &str = "INSERT INTO lease VALUES (?1, ?2, ?3)
     ON CONFLICT (id) DO UPDATE SET ttl = excluded.ttl, deadline_ms = excluded.deadline_ms";
 const REVOKE: &str = "DELETE FROM lease WHERE id = ?1";
 /// With the compaction goes how far history had come: rows that said so may be scrubbed from now on.
-const COMPACT: &str = "UPDATE meta SET compact_revision = ?1, newest_revision = max(newest_revision,
+pub(crate) const COMPACT: &str =
+    "UPDATE meta SET compact_revision = ?1, newest_revision = max(newest_revision,
     coalesce((SELECT revision FROM log ORDER BY position DESC LIMIT 1), 1))";
 const RAISE: &str = "INSERT INTO alarm VALUES (?1, ?2) ON CONFLICT DO NOTHING";
 const CLEAR: &str = "DELETE FROM alarm WHERE kind = ?1 AND member_id = ?2";

@@ -1,7 +1,7 @@
 //! What a member of a later release may say: fields, variants and numbers that this one does not know.
 
 use actors::{Ask, RequestError};
-use model::Alarm;
+use model::AlarmMember;
 use prost::bytes::BufMut;
 use prost::encoding::{WireType, encode_key, encode_varint};
 

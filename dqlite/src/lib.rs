@@ -1,0 +1,7 @@
+//! Dqlite from Rust.
+//!
+//! [`wire`] is the protocol as values, without input or output. [`client`] speaks it: to one node, and
+//! to whichever node leads.
+
+pub mod client;
+pub mod wire;
