@@ -19,8 +19,9 @@ run: ## Serve on 127.0.0.1:2379, with the log in ./taffrail.data
 build: ## Build the server, optimized: target/release/taffrail
 	$(CARGO) build --release --locked
 
-deps: ## Install what the tests need from Debian's packages, if it is missing
+deps: ## Install what the build and the tests need from Debian, and fetch dqlite's source, if missing
 	@deploy/install-test-dependencies.sh
+	@deploy/fetch-dqlite.sh
 
 format: ## Format the Rust sources
 	$(CARGO) fmt --all
@@ -29,7 +30,7 @@ lint: deps ## Check format and lints
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
 
-doc: ## Check the documentation
+doc: deps ## Check the documentation
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --locked
 
 test: lint doc ## Run everything that needs Rust and Debian's packages only

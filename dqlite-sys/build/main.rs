@@ -1,0 +1,44 @@
+//! Builds libdqlite from its sources, or finds a system's: what the README of this folder says in full.
+
+mod archive;
+mod source;
+mod system;
+
+use std::env;
+use std::path::PathBuf;
+
+/// The oldest release that is safe to embed, as `major * 10000 + minor * 100 + release`.
+const LEAST: (u32, &str) = (11806, "1.18.6");
+
+/// Why there is no library, in words for whoever runs the build.
+type Result<T> = std::result::Result<T, String>;
+
+fn main() {
+    println!("cargo::rerun-if-changed=build");
+    println!("cargo::rerun-if-env-changed=DQLITE_SYSTEM");
+    println!("cargo::rustc-check-cfg=cfg(dqlite_static)");
+    let built = if wants_system() { system::link() } else { build() };
+    if let Err(reason) = built {
+        println!("cargo::error={}", reason.replace('\n', " "));
+        std::process::exit(1);
+    }
+}
+
+fn wants_system() -> bool {
+    env::var_os("CARGO_FEATURE_SYSTEM").is_some()
+        || env::var("DQLITE_SYSTEM").is_ok_and(|value| !matches!(value.as_str(), "" | "0"))
+}
+
+fn build() -> Result<()> {
+    let found = source::find()?;
+    let copy = out_dir().join("source");
+    found.copy_to(&copy)?;
+    archive::compile(&copy)?;
+    println!("cargo::rustc-cfg=dqlite_static");
+    Ok(())
+}
+
+/// Where this build may write.
+fn out_dir() -> PathBuf {
+    PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"))
+}
