@@ -1,6 +1,7 @@
 //! Builds libdqlite from its sources, or finds a system's: what the README of this folder says in full.
 
 mod archive;
+mod mends;
 mod source;
 mod system;
 
@@ -15,8 +16,10 @@ type Result<T> = std::result::Result<T, String>;
 
 fn main() {
     println!("cargo::rerun-if-changed=build");
+    println!("cargo::rerun-if-changed=mends");
     println!("cargo::rerun-if-env-changed=DQLITE_SYSTEM");
     println!("cargo::rustc-check-cfg=cfg(dqlite_static)");
+    mends::declare();
     let built = if wants_system() { system::link() } else { build() };
     if let Err(reason) = built {
         println!("cargo::error={}", reason.replace('\n', " "));
@@ -33,6 +36,7 @@ fn build() -> Result<()> {
     let found = source::find()?;
     let copy = out_dir().join("source");
     found.copy_to(&copy)?;
+    mends::apply(&copy)?;
     archive::compile(&copy)?;
     println!("cargo::rustc-cfg=dqlite_static");
     Ok(())
