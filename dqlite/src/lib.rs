@@ -4,4 +4,9 @@
 //! to whichever node leads.
 
 pub mod client;
+pub mod dial;
+pub mod node;
+pub mod proxy;
+pub mod store;
+pub mod tls;
 pub mod wire;

@@ -14,6 +14,7 @@ use tokio::net::{TcpStream, UnixStream};
 use tokio::time::{Instant, timeout_at};
 use tokio_rustls::client::TlsStream;
 
+use crate::client::{BoxedStream, Connecting, Connector};
 use crate::tls::Tls;
 
 pub use socket::{connect_local, tune};
@@ -82,6 +83,19 @@ impl Dialer {
                 Ok(Stream::Tls(Box::new(stream)))
             }
         }
+    }
+}
+
+impl Connector for Dialer {
+    fn connect<'a>(&'a self, address: &'a str) -> Connecting<'a> {
+        Box::pin(async move {
+            let stream: BoxedStream = match self.dial(address).await? {
+                Stream::Plain(stream) => Box::new(stream),
+                Stream::Tls(stream) => stream,
+                Stream::Local(stream) => Box::new(stream),
+            };
+            Ok(stream)
+        })
     }
 }
 

@@ -14,9 +14,8 @@ const PROBES: u32 = 3;
 /// so that raft dials again soon after a network partition; a kernel acknowledges even for a stalled process.
 const UNACKNOWLEDGED: Duration = Duration::from_secs(10);
 
-/// Sets what every TCP connection between nodes needs: no delay for small messages (Nagle and delayed
-/// acknowledgements let three nodes
-/// make 69 commits a second instead of 534), and an early end for connections whose peer is gone.
+/// Sets what every TCP connection between nodes needs: no delay for small messages (the kernel's delays let
+/// three nodes make 69 commits a second instead of 534), and an early end when the peer is gone.
 ///
 /// # Errors
 /// When the socket is closed already.

@@ -3,7 +3,7 @@
 //!
 //! [`serve`] owns a listener. Whoever shares one port between protocols accepts and decrypts for himself,
 //! tells protocols apart with [`sniff`] and hands Dqlite's connections to [`attach`]. The other way,
-//! [`Connector`] is what the node calls to reach its peers.
+//! [`Outgoing`] is what the node calls to reach its peers.
 
 mod listener;
 mod outgoing;
@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use crate::dial::connect_local;
 
 pub use listener::{HANDSHAKE_TIMEOUT, serve};
-pub use outgoing::Connector;
+pub use outgoing::Outgoing;
 pub use pump::Traffic;
 pub use sniff::{Protocol, Rewound, sniff};
 

@@ -16,14 +16,14 @@ use crate::dial::{Dialer, Stream};
 
 /// Dials for a node, whose threads may block, and carries encrypted connections on a runtime's.
 #[derive(Debug)]
-pub struct Connector {
+pub struct Outgoing {
     dialer: Dialer,
     runtime: Handle,
     closed: CancellationToken,
     unreachable: Mutex<HashSet<String>>,
 }
 
-impl Connector {
+impl Outgoing {
     /// A connector for the node behind `socket`; the copying runs on `runtime`.
     #[must_use]
     pub fn new(dialer: Dialer, runtime: Handle, socket: &NodeSocket) -> Self {

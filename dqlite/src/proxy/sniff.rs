@@ -39,7 +39,7 @@ where
     let reading = async {
         loop {
             if let Some(protocol) = protocol(&first[..length]) {
-                return Ok(protocol);
+                return io::Result::Ok(protocol);
             }
             match stream.read(&mut first[length..]).await? {
                 0 => return Ok(Protocol::Other),

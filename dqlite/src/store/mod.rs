@@ -108,11 +108,11 @@ impl DataDirectory {
     pub fn open(path: impl Into<PathBuf>) -> Result<Self, StoreError> {
         let path = path.into();
         fs::create_dir_all(&path).map_err(|source| StoreError::io(&path, source))?;
-        let lock = lock(&path, LOCK)?;
+        let held = lock(&path, LOCK)?;
         if path.join(DQLITE_LOCK).exists() {
             drop(lock(&path, DQLITE_LOCK)?);
         }
-        Ok(Self { path, _lock: lock })
+        Ok(Self { path, _lock: held })
     }
 
     /// Where it is.
@@ -121,18 +121,20 @@ impl DataDirectory {
         &self.path
     }
 
-    /// Who the node is, if the directory was used before.
+    /// Who the node is, if the directory was used before. A node that died while it was first written down
+    /// ([`initialize`](Self::initialize)) has no identity yet.
     ///
     /// # Errors
     /// When a file is malformed, or one is there without the others that belong to it: a raft log
     /// without its node's identity, or an identity without the members.
     pub fn identity(&self) -> Result<Option<Server>, StoreError> {
+        let begun = self.is_pending(Pending::Bootstrap) || self.is_pending(Pending::Join);
         match (self.has(INFO), self.has(CLUSTER)) {
             (true, true) => {}
             (true, false) => return Err(self.incomplete(INFO, CLUSTER)),
-            (false, true) => return Err(self.incomplete(CLUSTER, INFO)),
-            (false, false) if self.has_log()? => return Err(self.incomplete("a raft log", INFO)),
-            (false, false) => return Ok(None),
+            (false, _) if self.has_log()? => return Err(self.incomplete("a raft log", INFO)),
+            (false, true) if !begun => return Err(self.incomplete(CLUSTER, INFO)),
+            (false, _) => return Ok(None),
         }
         let info = yaml::read_member(&self.read(INFO)?).map_err(|what| self.malformed(INFO, what))?;
         if info.id == 0 {
@@ -144,8 +146,8 @@ impl DataDirectory {
         }))
     }
 
-    /// Remembers who a new node is, whom it knows, and what it is about to do. The identity comes last, so a
-    /// node that dies in between is as new as before.
+    /// Remembers who a new node is, whom it knows, and what it is about to do: that first and the identity last,
+    /// so a node that dies in between is as new as before.
     ///
     /// # Errors
     /// When a file cannot be written.

@@ -68,6 +68,7 @@ fn a_directory_that_dqlite_itself_holds_is_refused_by_name() {
 fn info_and_cluster_exist_both_or_neither() {
     for (gone, stays) in [(INFO, CLUSTER), (CLUSTER, INFO)] {
         let (_directory, store) = initialized();
+        store.settle(Pending::Join).unwrap();
         fs::remove_file(store.path().join(gone)).unwrap();
         match store.identity().unwrap_err() {
             StoreError::Incomplete { present, missing, .. } => assert_eq!((present, missing), (stays, gone)),
@@ -109,7 +110,6 @@ fn damaged_files_are_refused_by_name() {
 fn a_node_that_died_before_it_had_an_identity_is_new() {
     let (_directory, store) = initialized();
     fs::remove_file(store.path().join(INFO)).unwrap();
-    fs::remove_file(store.path().join(CLUSTER)).unwrap();
     assert_eq!(store.identity().unwrap(), None);
     store.initialize(&identity(), &members(), Pending::Bootstrap).unwrap();
     assert!(store.is_pending(Pending::Bootstrap) && !store.is_pending(Pending::Join));

@@ -219,5 +219,3 @@ async fn in_time<T>(deadline: Duration, work: impl Future<Output = io::Result<T>
     }
 }
 
-#[cfg(test)]
-mod tests;
