@@ -1,20 +1,16 @@
 //! Compiles the copy of the sources, and links what it needs, statically.
 
-use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::Result;
+use crate::{Result, sqlite_headers};
 
 /// Folders of the library's C files; tests and tools are elsewhere.
 const FOLDERS: &[&str] = &["src", "src/lib", "src/raft", "src/client"];
 
 /// Libraries from the system: the name and least version for pkg-config, and names of the static archive, the first
 /// found is taken.
-const NEEDED: &[(&str, &str, &[&str])] = &[
-    ("libuv", "1.34", &["uv_a", "uv"]),
-    ("liblz4", "1.7.1", &["lz4"]),
-];
+const NEEDED: &[(&str, &str, &[&str])] = &[("libuv", "1.34", &["uv_a", "uv"]), ("liblz4", "1.7.1", &["lz4"])];
 
 /// Builds and links the archive. Asserts stay on: dqlite is tested with them, and what they guard is data. It is
 /// optimised in every profile, and without strict aliasing, which the sources do not keep to.
@@ -48,14 +44,6 @@ pub fn compile(source: &Path) -> Result<()> {
         .try_for_each(|(name, _, archives)| link_static(name, archives))
 }
 
-/// Where the header of the SQLite is that rusqlite bundles.
-fn sqlite_headers() -> Result<PathBuf> {
-    let folder = env::var_os("DEP_SQLITE3_INCLUDE");
-    folder
-        .map(PathBuf::from)
-        .ok_or_else(|| "libsqlite3-sys does not say where its headers are; it must be `bundled`".to_owned())
-}
-
 fn c_files(folder: &Path) -> Result<Vec<PathBuf>> {
     let entries = fs::read_dir(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
     let mut files: Vec<_> = entries
@@ -71,7 +59,9 @@ fn headers(name: &str, version: &str) -> Result<Vec<PathBuf>> {
         .atleast_version(version)
         .cargo_metadata(false)
         .probe(name)
-        .map_err(|error| format!("{name} >= {version} is missing: run `make deps`, which installs it ({error})"))?;
+        .map_err(|error| {
+            format!("{name} >= {version} is missing: run `make deps`, which installs it ({error})")
+        })?;
     Ok(library.include_paths)
 }
 
@@ -80,7 +70,9 @@ fn link_static(name: &str, archives: &[&str]) -> Result<()> {
     let archive = archives
         .iter()
         .find(|archive| Path::new(&folder).join(format!("lib{archive}.a")).is_file())
-        .ok_or_else(|| format!("{name} has no static library in {folder}: run `make deps`, which installs it"))?;
+        .ok_or_else(|| {
+            format!("{name} has no static library in {folder}: run `make deps`, which installs it")
+        })?;
     println!("cargo::rustc-link-search=native={folder}");
     println!("cargo::rustc-link-lib=static={archive}");
     Ok(())

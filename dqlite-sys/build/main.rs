@@ -38,8 +38,24 @@ fn build() -> Result<()> {
     found.copy_to(&copy)?;
     mends::apply(&copy)?;
     archive::compile(&copy)?;
+    tell_headers(&[copy.join("include"), sqlite_headers()?]);
     println!("cargo::rustc-cfg=dqlite_static");
     Ok(())
+}
+
+/// Tells the tests where the headers are that the library was built with.
+fn tell_headers(folders: &[PathBuf]) {
+    let folders: Vec<_> = folders
+        .iter()
+        .map(|folder| folder.display().to_string())
+        .collect();
+    println!("cargo::rustc-env=DQLITE_HEADERS={}", folders.join(":"));
+}
+
+/// Where the header of the SQLite is that rusqlite bundles.
+fn sqlite_headers() -> Result<PathBuf> {
+    let folder = env::var_os("DEP_SQLITE3_INCLUDE").map(PathBuf::from);
+    folder.ok_or_else(|| "libsqlite3-sys does not say where its headers are; it must be `bundled`".to_owned())
 }
 
 /// Where this build may write.

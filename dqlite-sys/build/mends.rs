@@ -45,6 +45,14 @@ const MENDS: &[Mend] = &[
         change: Change::Instead(include_str!("../mends/long-messages.c")),
         sound: |file| !file.contains("MAX_PAYLOAD_LEN"),
     },
+    // A node that cannot be made leaves its VFS, which is freed, in SQLite's list.
+    Mend {
+        name: "failed-create",
+        file: "src/server.c",
+        expected: "\treturn rv;\n}\n\nvoid dqlite__close(struct dqlite_node *d)\n",
+        change: Change::Before(include_str!("../mends/failed-create.c")),
+        sound: |file| file.matches("sqlite3_vfs_unregister").count() > 1,
+    },
     // Rows are sent 4 KiB at a time.
     Mend {
         name: "row-batches",
@@ -66,7 +74,10 @@ const MENDS: &[Mend] = &[
 /// Lets the crate ask which mends there are, whichever library it is built with.
 pub fn declare() {
     let names: Vec<_> = MENDS.iter().map(|mend| format!("{:?}", mend.name)).collect();
-    println!("cargo::rustc-check-cfg=cfg(dqlite_mend, values({}))", names.join(", "));
+    println!(
+        "cargo::rustc-check-cfg=cfg(dqlite_mend, values({}))",
+        names.join(", ")
+    );
 }
 
 /// Changes the copy of the sources.
@@ -88,7 +99,11 @@ fn left_out() -> Result<Vec<&'static str>> {
         mend.map(|mend| mend.name)
             .ok_or_else(|| format!("DQLITE_WITHOUT_MEND: there is no mend {name:?}"))
     };
-    names.split(',').filter(|name| !name.is_empty()).map(known).collect()
+    names
+        .split(',')
+        .filter(|name| !name.is_empty())
+        .map(known)
+        .collect()
 }
 
 impl Mend {
@@ -97,7 +112,10 @@ impl Mend {
         let failed = |error| format!("mend {}: {}: {error}", self.name, path.display());
         let text = fs::read_to_string(&path).map_err(failed)?;
         if (self.sound)(&text) {
-            println!("cargo::warning=dqlite does not need the mend {} any more", self.name);
+            println!(
+                "cargo::warning=dqlite does not need the mend {} any more",
+                self.name
+            );
             return Ok(());
         }
         fs::write(&path, self.mended(&text)?).map_err(failed)

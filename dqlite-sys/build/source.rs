@@ -47,7 +47,9 @@ fn fetched() -> PathBuf {
 /// The version that dqlite.h says, as the library's `dqlite_version_number` gives it.
 fn version(header: &str) -> Option<u32> {
     let part = |name: &str| {
-        let line = header.lines().find(|line| line.split_whitespace().nth(1) == Some(name))?;
+        let line = header
+            .lines()
+            .find(|line| line.split_whitespace().nth(1) == Some(name))?;
         line.split_whitespace().nth(2)?.parse::<u32>().ok()
     };
     let (major, minor) = (part("DQLITE_VERSION_MAJOR")?, part("DQLITE_VERSION_MINOR")?);

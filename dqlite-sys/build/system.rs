@@ -1,6 +1,6 @@
 //! Links a libdqlite of the system, if it is new enough.
 
-use crate::{LEAST, Result};
+use crate::{LEAST, Result, sqlite_headers, tell_headers};
 
 /// Finds the library through pkg-config, and refuses an older one by name.
 pub fn link() -> Result<()> {
@@ -16,5 +16,6 @@ pub fn link() -> Result<()> {
                 found.version, LEAST.1
             )
         })?;
+    tell_headers(&[found.include_paths, vec![sqlite_headers()?]].concat());
     Ok(())
 }

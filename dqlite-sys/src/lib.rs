@@ -5,6 +5,8 @@
 // The SQLite that libdqlite is linked against comes with this crate, though nothing here names it.
 use libsqlite3_sys as _;
 
+mod mends;
 mod node;
 
+pub use mends::{Mend, mended};
 pub use node::*;

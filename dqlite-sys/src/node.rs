@@ -114,11 +114,8 @@ unsafe extern "C" {
     /// Closes the connections and ends the thread. Blocks meanwhile.
     pub fn dqlite_node_stop(n: *mut DqliteNode) -> c_int;
     /// Rewrites the members in the log of a node that is not started, for a cluster that lost its majority.
-    pub fn dqlite_node_recover_ext(
-        n: *mut DqliteNode,
-        infos: *mut DqliteNodeInfoExt,
-        n_info: c_int,
-    ) -> c_int;
+    pub fn dqlite_node_recover_ext(n: *mut DqliteNode, infos: *mut DqliteNodeInfoExt, n_info: c_int)
+    -> c_int;
     /// Reads the index and term of the last entry in the log of a node that is not started.
     pub fn dqlite_node_describe_last_entry(
         n: *mut DqliteNode,

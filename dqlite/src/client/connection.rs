@@ -119,7 +119,7 @@ async fn read(stream: &mut BoxedStream, input: &mut BytesMut, limit: u64) -> Res
 async fn fill(stream: &mut BoxedStream, input: &mut BytesMut, length: usize) -> io::Result<()> {
     while input.len() < length {
         let missing = length - input.len();
-        input.reserve(missing.min(input.len().max(READ)));
+        input.reserve(missing.min(input.len()).max(READ));
         if stream.read_buf(input).await? == 0 {
             return Err(io::Error::new(
                 io::ErrorKind::UnexpectedEof,
