@@ -1,0 +1,6 @@
+//! Nodes, alone and together, over TLS, in one process.
+
+mod certificates;
+mod single;
+mod tls;
+mod wait;
