@@ -5,6 +5,7 @@
 
 pub mod client;
 pub mod dial;
+pub mod membership;
 pub mod node;
 pub mod proxy;
 pub mod store;

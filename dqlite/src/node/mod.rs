@@ -74,20 +74,29 @@ pub struct LastEntry {
 #[derive(Debug)]
 pub struct Stopped {
     directory: Arc<DataDirectory>,
+    server: Server,
     options: Options,
 }
 
 impl Stopped {
-    /// A node in this data directory.
+    /// A node in this data directory, with an identity that is not zero and never was another's, and the
+    /// address that its peers dial.
     #[must_use]
-    pub fn new(directory: impl Into<Arc<DataDirectory>>, options: Options) -> Self {
+    pub fn new(directory: impl Into<Arc<DataDirectory>>, server: Server, options: Options) -> Self {
         Self {
             directory: directory.into(),
+            server,
             options,
         }
     }
 
-    /// Who and how the node is.
+    /// Who the node is.
+    #[must_use]
+    pub fn server(&self) -> &Server {
+        &self.server
+    }
+
+    /// How the node is.
     #[must_use]
     pub fn options(&self) -> &Options {
         &self.options
@@ -106,7 +115,7 @@ impl Stopped {
 
     fn start_blocking(self, dialer: Dialer, runtime: Handle) -> Result<Running, NodeError> {
         pool::complain_if_small();
-        let mut raw = RawNode::create(&self.options.server, self.directory.path())?;
+        let mut raw = RawNode::create(&self.server, self.directory.path())?;
         self.options.apply(&raw)?;
         let socket = NodeSocket::new(&raw.bind(&self.options.bind.address())?);
         raw.connect_with(Outgoing::new(dialer, runtime, &socket))?;
@@ -128,7 +137,7 @@ impl Stopped {
     /// When the log cannot be read or written.
     pub async fn recover(self, members: Vec<Member>) -> Result<Self, NodeError> {
         on_thread("dqlite-recover", move || {
-            let raw = RawNode::create(&self.options.server, self.directory.path())?;
+            let raw = RawNode::create(&self.server, self.directory.path())?;
             raw.recover(&members)?;
             Ok(self)
         })
@@ -141,7 +150,7 @@ impl Stopped {
     /// When the log cannot be read.
     pub async fn last_entry(self) -> Result<(Self, LastEntry), NodeError> {
         on_thread("dqlite-describe", move || {
-            let raw = RawNode::create(&self.options.server, self.directory.path())?;
+            let raw = RawNode::create(&self.server, self.directory.path())?;
             let (index, term) = raw.last_entry()?;
             Ok((self, LastEntry { term, index }))
         })
@@ -181,7 +190,7 @@ impl Running {
     /// The node's identity and address.
     #[must_use]
     pub fn server(&self) -> Option<&Server> {
-        self.inner.as_ref().map(|inner| &inner.node.options.server)
+        self.inner.as_ref().map(|inner| &inner.node.server)
     }
 
     /// Gives leadership to another voter and then the vote to a member without one, with the C library's own
@@ -226,7 +235,10 @@ impl Drop for Running {
                 tracing::error!(%error, "a node that was dropped did not stop");
             }
         };
-        if let Err(error) = std::thread::Builder::new().name("dqlite-stop".to_owned()).spawn(stop) {
+        if let Err(error) = std::thread::Builder::new()
+            .name("dqlite-stop".to_owned())
+            .spawn(stop)
+        {
             tracing::error!(%error, "no thread to stop a node that was dropped: it goes on");
         }
     }

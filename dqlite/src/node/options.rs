@@ -1,17 +1,13 @@
-//! Who and how a node is.
+//! How a node is.
 
 use std::time::Duration;
 
+use super::NodeError;
 use super::raw::RawNode;
-use super::{NodeError, bootstraps};
-use crate::wire::Server;
 
-/// Who and how a node is. Made by [`Options::new`], then changed field by field.
+/// How a node is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
-    /// The node's identity, not zero and never used by another, and the address that its peers dial. A node of an
-    /// identity that [`bootstraps`] begins a cluster of its own in an empty data directory.
-    pub server: Server,
     /// The abstract socket to listen on.
     pub bind: Bind,
     /// The one-way latency that is expected between nodes, whole milliseconds: a heartbeat is sent every 1.5 of
@@ -35,12 +31,10 @@ pub struct Options {
     pub busy_timeout: Option<Duration>,
 }
 
-impl Options {
-    /// A node with the values that this crate recommends.
-    #[must_use]
-    pub fn new(server: Server) -> Self {
+impl Default for Options {
+    /// The values that this crate recommends.
+    fn default() -> Self {
         Self {
-            server,
             bind: Bind::Any,
             network_latency: Duration::from_millis(50),
             snapshots: Snapshots::default(),
@@ -51,11 +45,10 @@ impl Options {
             busy_timeout: Some(Duration::from_secs(5)),
         }
     }
+}
 
+impl Options {
     pub(super) fn apply(&self, raw: &RawNode) -> Result<(), NodeError> {
-        if self.server.id == 0 {
-            return Err(NodeError::misuse("a node's identity must not be zero"));
-        }
         raw.set_network_latency(milliseconds("network latency", self.network_latency)?)?;
         self.snapshots.apply(raw)?;
         raw.set_auto_recovery(self.auto_recovery)?;
@@ -71,12 +64,6 @@ impl Options {
             None => Ok(()),
         }
     }
-
-    /// Whether the node begins a cluster of its own in an empty data directory.
-    #[must_use]
-    pub fn bootstraps(&self) -> bool {
-        bootstraps(self.server.id)
-    }
 }
 
 fn milliseconds(name: &str, time: Duration) -> Result<u32, NodeError> {
@@ -84,7 +71,9 @@ fn milliseconds(name: &str, time: Duration) -> Result<u32, NodeError> {
     if (1..=3_600_000).contains(&whole) {
         return Ok(whole);
     }
-    Err(NodeError::misuse(format!("{name} of {time:?}: it must be from 1 ms to 1 h")))
+    Err(NodeError::misuse(format!(
+        "{name} of {time:?}: it must be from 1 ms to 1 h"
+    )))
 }
 
 /// The abstract socket that a node listens on; only its own process can connect.

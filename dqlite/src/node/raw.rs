@@ -44,6 +44,9 @@ pub(super) fn generate_id(address: &str) -> Result<u64, NodeError> {
 
 impl RawNode {
     pub(super) fn create(server: &Server, directory: &Path) -> Result<Self, NodeError> {
+        if server.id == 0 {
+            return Err(NodeError::misuse("a node's identity must not be zero"));
+        }
         let address = text(&*server.address)?;
         let path = text(directory.as_os_str().as_bytes())?;
         let mut node = ptr::null_mut();
@@ -101,13 +104,11 @@ impl RawNode {
         };
         let (threshold, trailing) = (snapshots.threshold, snapshots.trailing);
         // SAFETY: plain values, on a node that is not started.
-        let code = unsafe {
-            sys::dqlite_node_set_snapshot_params_v2(self.as_ptr(), threshold, trailing, strategy)
-        };
+        let code =
+            unsafe { sys::dqlite_node_set_snapshot_params_v2(self.as_ptr(), threshold, trailing, strategy) };
         self.check("set when snapshots are taken", code)?;
         // SAFETY: as before.
-        let code =
-            unsafe { sys::dqlite_node_set_snapshot_compression(self.as_ptr(), snapshots.compressed) };
+        let code = unsafe { sys::dqlite_node_set_snapshot_compression(self.as_ptr(), snapshots.compressed) };
         self.check("set whether snapshots are compressed", code)
     }
 
@@ -181,8 +182,10 @@ impl RawNode {
     }
 
     pub(super) fn recover(&self, members: &[Member]) -> Result<(), NodeError> {
-        let addresses: Vec<CString> =
-            members.iter().map(|member| text(&*member.address)).collect::<Result<_, _>>()?;
+        let addresses: Vec<CString> = members
+            .iter()
+            .map(|member| text(&*member.address))
+            .collect::<Result<_, _>>()?;
         let mut infos: Vec<_> = members.iter().zip(&addresses).map(info).collect();
         let count = c_int::try_from(infos.len()).map_err(|_| NodeError::misuse("too many members"))?;
         // SAFETY: the node is not started; as many infos as are said, whose texts outlive the call.
@@ -194,9 +197,8 @@ impl RawNode {
     pub(super) fn last_entry(&self) -> Result<(u64, u64), NodeError> {
         let (mut index, mut term) = (0, 0);
         // SAFETY: the node is not started; both numbers are written by the callee.
-        let code = unsafe {
-            sys::dqlite_node_describe_last_entry(self.as_ptr(), &raw mut index, &raw mut term)
-        };
+        let code =
+            unsafe { sys::dqlite_node_describe_last_entry(self.as_ptr(), &raw mut index, &raw mut term) };
         self.check("read the last entry", code)?;
         Ok((index, term))
     }
@@ -233,7 +235,10 @@ unsafe extern "C" fn connect(argument: *mut c_void, address: *const c_char, fd: 
         let outgoing = unsafe { &*argument.cast::<Outgoing>() };
         // SAFETY: the caller gives a NUL-terminated text that it keeps during the call.
         let address = unsafe { CStr::from_ptr(address) };
-        address.to_str().ok().and_then(|address| outgoing.connect(address).ok())
+        address
+            .to_str()
+            .ok()
+            .and_then(|address| outgoing.connect(address).ok())
     }));
     match connected {
         Ok(Some(connection)) => {

@@ -146,7 +146,11 @@ impl Lane {
         W: AsyncWrite + Unpin,
     {
         let read = self.fill(cx, from)?;
-        let written = if self.start < self.end { self.spill(cx, to)? } else { Poll::Pending };
+        let written = if self.start < self.end {
+            self.spill(cx, to)?
+        } else {
+            Poll::Pending
+        };
         if read.is_ready() || written.is_ready() {
             return Poll::Ready(Ok(()));
         }
@@ -220,7 +224,10 @@ mod tests {
         let mut got = Vec::new();
         right_in.read_to_end(&mut got).await.unwrap();
         assert!(got == sent, "{} bytes arrived", got.len());
-        right_out.write_all(b"and back, after the other way has ended").await.unwrap();
+        right_out
+            .write_all(b"and back, after the other way has ended")
+            .await
+            .unwrap();
         right_out.shutdown().await.unwrap();
         let mut back = String::new();
         left_in.read_to_string(&mut back).await.unwrap();
@@ -262,7 +269,11 @@ mod tests {
     }
 
     impl AsyncRead for Lazy {
-        fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        fn poll_read(
+            mut self: Pin<&mut Self>,
+            cx: &mut Context<'_>,
+            into: &mut ReadBuf<'_>,
+        ) -> Poll<io::Result<()>> {
             Pin::new(&mut self.inner).poll_read(cx, into)
         }
     }

@@ -250,8 +250,13 @@ impl DataDirectory {
 
 /// The names of raft's files: metadata, open and closed segments of the log, snapshots.
 fn is_of_raft(name: &str) -> bool {
-    let closed = name.split_once('-').is_some_and(|(first, last)| is_index(first) && is_index(last));
-    closed || ["metadata1", "metadata2"].contains(&name) || name.starts_with("open-") || name.starts_with("snapshot-")
+    let closed = name
+        .split_once('-')
+        .is_some_and(|(first, last)| is_index(first) && is_index(last));
+    closed
+        || ["metadata1", "metadata2"].contains(&name)
+        || name.starts_with("open-")
+        || name.starts_with("snapshot-")
 }
 
 /// A closed segment is named by its first and last index, 16 digits each.
@@ -261,7 +266,11 @@ fn is_index(text: &str) -> bool {
 
 fn lock(directory: &Path, name: &str) -> Result<File, StoreError> {
     let path = directory.join(name);
-    let file = File::options().create(true).truncate(false).write(true).open(&path);
+    let file = File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(&path);
     let file = file.map_err(|source| StoreError::io(&path, source))?;
     match file.try_lock() {
         Ok(()) => Ok(file),

@@ -50,7 +50,10 @@ fn what_was_remembered_is_known_after_a_restart() {
 fn a_directory_in_use_is_refused_by_name() {
     let (_directory, store) = initialized();
     let error = DataDirectory::open(store.path()).unwrap_err();
-    assert!(matches!(&error, StoreError::InUse { path } if path == store.path()), "{error}");
+    assert!(
+        matches!(&error, StoreError::InUse { path } if path == store.path()),
+        "{error}"
+    );
 }
 
 #[test]
@@ -91,7 +94,10 @@ fn a_log_without_an_identity_is_refused_by_name() {
         let error = store.identity().unwrap_err();
         assert_eq!(
             error.to_string(),
-            format!("data directory {} holds a raft log but no info.yaml", directory.path().display())
+            format!(
+                "data directory {} holds a raft log but no info.yaml",
+                directory.path().display()
+            )
         );
     }
 }
@@ -111,6 +117,8 @@ fn a_node_that_died_before_it_had_an_identity_is_new() {
     let (_directory, store) = initialized();
     fs::remove_file(store.path().join(INFO)).unwrap();
     assert_eq!(store.identity().unwrap(), None);
-    store.initialize(&identity(), &members(), Pending::Bootstrap).unwrap();
+    store
+        .initialize(&identity(), &members(), Pending::Bootstrap)
+        .unwrap();
     assert!(store.is_pending(Pending::Bootstrap) && !store.is_pending(Pending::Join));
 }

@@ -124,7 +124,10 @@ mod tests {
             member(1, "127.0.0.1:9001", Role::Voter),
             member(u64::MAX, "[::1]:9001", Role::Standby),
         ];
-        assert_eq!(write_member(&members[0]), "ID: 1\nAddress: 127.0.0.1:9001\nRole: 0\n");
+        assert_eq!(
+            write_member(&members[0]),
+            "ID: 1\nAddress: 127.0.0.1:9001\nRole: 0\n"
+        );
         assert_eq!(
             write_members(&members),
             "- ID: 1\n  Address: 127.0.0.1:9001\n  Role: 0\n\
@@ -134,16 +137,39 @@ mod tests {
 
     #[test]
     fn any_address_comes_back() {
-        for address in ["12:30", "1.2.3.4:5", "a: b", "\"q\"\\", "@abstract", "null", "host:80", "tab\there", "é:1"] {
+        for address in [
+            "12:30",
+            "1.2.3.4:5",
+            "a: b",
+            "\"q\"\\",
+            "@abstract",
+            "null",
+            "host:80",
+            "tab\there",
+            "é:1",
+        ] {
             let members = [member(7, address, Role::Spare)];
-            assert_eq!(read_members(&write_members(&members)).as_deref(), Ok(&members[..]), "{address}");
+            assert_eq!(
+                read_members(&write_members(&members)).as_deref(),
+                Ok(&members[..]),
+                "{address}"
+            );
         }
         assert_eq!(read_members(&write_members(&[])), Ok(Vec::new()));
     }
 
     #[test]
     fn nonsense_is_refused() {
-        for text in ["", "- 1\n", "ID: 1\n", "ID: x\nAddress: a:1\n", "ID: -1\nAddress: a:1\n", "ID: 1.5\nAddress: a:1\n", "ID: 1\nAddress: a:1\nRole: 3\n", "{"] {
+        for text in [
+            "",
+            "- 1\n",
+            "ID: 1\n",
+            "ID: x\nAddress: a:1\n",
+            "ID: -1\nAddress: a:1\n",
+            "ID: 1.5\nAddress: a:1\n",
+            "ID: 1\nAddress: a:1\nRole: 3\n",
+            "{",
+        ] {
             assert!(read_member(text).is_err(), "{text:?}");
         }
         for text in ["ID: 1\nAddress: a:1\n", "- a\n"] {

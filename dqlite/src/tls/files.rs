@@ -61,7 +61,9 @@ fn server(
     let mut config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .and_then(|builder| {
-            builder.with_client_cert_verifier(trust).with_single_cert(chain, key)
+            builder
+                .with_client_cert_verifier(trust)
+                .with_single_cert(chain, key)
         })
         .map_err(|source| mismatch(settings, source))?;
     config.alpn_protocols.clone_from(&settings.accepted_protocols);
@@ -98,7 +100,9 @@ fn trust(settings: &TlsSettings, provider: &Arc<CryptoProvider>) -> Result<Trust
     let certificates = certificates(path)?;
     let mut roots = RootCertStore::empty();
     for certificate in &certificates {
-        roots.add(certificate.clone()).map_err(|what| unusable(path, what))?;
+        roots
+            .add(certificate.clone())
+            .map_err(|what| unusable(path, what))?;
     }
     Trust::new(roots, certificates, provider).map_err(|what| unusable(path, what))
 }

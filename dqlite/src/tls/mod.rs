@@ -126,7 +126,10 @@ impl Tls {
         let configurations = configurations(&settings)?;
         Ok(Self {
             settings: Arc::new(settings),
-            current: Arc::new(ArcSwap::from_pointee(Current { stamp, configurations })),
+            current: Arc::new(ArcSwap::from_pointee(Current {
+                stamp,
+                configurations,
+            })),
         })
     }
 
@@ -196,7 +199,10 @@ impl Tls {
                 current.configurations.clone()
             }
         };
-        let fresh = Arc::new(Current { stamp, configurations });
+        let fresh = Arc::new(Current {
+            stamp,
+            configurations,
+        });
         self.current.store(Arc::clone(&fresh));
         fresh
     }
@@ -209,13 +215,17 @@ fn server_name(name: &str) -> Result<ServerName<'static>, TlsError> {
 /// The host of `host:port`, without the brackets that an IPv6 address has there.
 fn host(address: &str) -> &str {
     let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
-    host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host)
+    host.strip_prefix('[')
+        .and_then(|host| host.strip_suffix(']'))
+        .unwrap_or(host)
 }
 
 async fn in_time<T>(deadline: Duration, work: impl Future<Output = io::Result<T>>) -> io::Result<T> {
     match tokio::time::timeout(deadline, work).await {
         Ok(done) => done,
-        Err(_) => Err(io::Error::new(io::ErrorKind::TimedOut, "the TLS handshake took too long")),
+        Err(_) => Err(io::Error::new(
+            io::ErrorKind::TimedOut,
+            "the TLS handshake took too long",
+        )),
     }
 }
-

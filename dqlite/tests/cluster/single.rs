@@ -1,4 +1,4 @@
-use std::sync::Arc;
+use std::fs::File;
 use std::time::Duration;
 
 use dqlite::client::{Client, Error, Options as ClientOptions};
@@ -20,12 +20,14 @@ fn server() -> Server {
 fn node() -> (TempDir, Stopped) {
     let folder = tempdir().unwrap();
     let directory = DataDirectory::open(folder.path()).unwrap();
-    (folder, Stopped::new(directory, Options::new(server())))
+    (folder, Stopped::new(directory, server(), Options::default()))
 }
 
 async fn client(node: &Running) -> Client {
     let address = node.socket().address();
-    Client::connect(&Dialer::plain(), &address, ClientOptions::default()).await.unwrap()
+    Client::connect(&Dialer::plain(), &address, ClientOptions::default())
+        .await
+        .unwrap()
 }
 
 /// A client with the database open, which takes a leader.
@@ -52,7 +54,10 @@ async fn a_node_starts_stops_and_starts_again_with_its_data() {
     for round in 0..3 {
         let running = stopped.start(Dialer::plain()).await.unwrap();
         let mut client = opened(&running).await;
-        client.execute_sql("CREATE TABLE IF NOT EXISTS t (n INTEGER)", &[]).await.unwrap();
+        client
+            .execute_sql("CREATE TABLE IF NOT EXISTS t (n INTEGER)", &[])
+            .await
+            .unwrap();
         client.execute_sql("INSERT INTO t VALUES (1)", &[]).await.unwrap();
         assert_eq!(count(&mut client).await, Value::Integer(round + 1));
         stopped = running.stop().await.unwrap();
@@ -67,11 +72,17 @@ async fn a_node_that_is_dropped_frees_its_directory() {
     let error = DataDirectory::open(folder.path()).unwrap_err();
     assert_eq!(
         error.to_string(),
-        format!("data directory {} is in use by another node", folder.path().display())
+        format!(
+            "data directory {} is in use by another node",
+            folder.path().display()
+        )
     );
     drop(running);
     until("the lock", async || DataDirectory::open(folder.path()).ok()).await;
-    assert!(client.leader().await.is_err(), "the connection ends with the node");
+    assert!(
+        client.leader().await.is_err(),
+        "the connection ends with the node"
+    );
 }
 
 #[tokio::test]
@@ -88,14 +99,13 @@ async fn a_start_that_is_given_up_frees_the_directory() {
 #[tokio::test]
 async fn two_nodes_in_one_directory_are_refused_by_name() {
     let (folder, stopped) = node();
-    let held = Arc::new(DataDirectory::open(tempdir().unwrap().path()).unwrap());
-    let running = stopped.start(Dialer::plain()).await.unwrap();
-    drop(held);
-    // What another program does that knows nothing of our own lock: Dqlite's lock is there, too.
-    let lock = std::fs::File::open(folder.path().join("dqlite-lock")).unwrap();
-    assert!(lock.try_lock().is_err());
-    running.stop().await.unwrap();
+    // A node of another program, which knows nothing of our own lock, begins first.
+    let lock = File::create(folder.path().join("dqlite-lock")).unwrap();
     lock.try_lock().unwrap();
+    match stopped.start(Dialer::plain()).await.unwrap_err() {
+        NodeError::InUse { path } => assert_eq!(path, folder.path()),
+        error => panic!("{error}"),
+    }
     let error = DataDirectory::open(folder.path()).unwrap_err();
     assert!(error.to_string().contains("in use by another node"), "{error}");
 }
@@ -108,9 +118,13 @@ async fn names_of_sockets_are_kept_and_taken_ones_refused() {
     options.bind = Bind::Name(name.clone());
     drop(stopped);
     let folders = [tempdir().unwrap(), tempdir().unwrap()];
-    let [one, two] = folders
-        .each_ref()
-        .map(|folder| Stopped::new(DataDirectory::open(folder.path()).unwrap(), options.clone()));
+    let [one, two] = folders.each_ref().map(|folder| {
+        Stopped::new(
+            DataDirectory::open(folder.path()).unwrap(),
+            server(),
+            options.clone(),
+        )
+    });
     let one = one.start(Dialer::plain()).await.unwrap();
     assert_eq!(one.socket().address(), format!("@{name}"));
     match two.start(Dialer::plain()).await.unwrap_err() {
@@ -126,18 +140,50 @@ async fn options_that_make_no_sense_are_refused() {
         trailing,
         ..Snapshots::default()
     };
-    let options = || Options::new(server());
+    let options = Options::default;
+    let named = |id, address: &str| Server {
+        id,
+        address: address.to_owned(),
+    };
     let cases = [
-        (Options { server: Server { id: 0, ..server() }, ..options() }, "zero"),
-        (Options { network_latency: Duration::ZERO, ..options() }, "network latency"),
-        (Options { snapshots: snapshots(10, 9), ..options() }, "snapshot after 10 entries"),
-        (Options { snapshots: snapshots(1, 3), ..options() }, "at least 4"),
-        (Options { block_size: Some(1000), ..options() }, "set the block size"),
-        (Options { server: Server { id: 1, address: "a\0b".to_owned() }, ..options() }, "nul byte"),
+        (named(0, "a:1"), options(), "zero"),
+        (named(1, "a\0b"), options(), "nul byte"),
+        (
+            server(),
+            Options {
+                network_latency: Duration::ZERO,
+                ..options()
+            },
+            "network latency",
+        ),
+        (
+            server(),
+            Options {
+                snapshots: snapshots(10, 9),
+                ..options()
+            },
+            "snapshot after 10 entries",
+        ),
+        (
+            server(),
+            Options {
+                snapshots: snapshots(1, 3),
+                ..options()
+            },
+            "at least 4",
+        ),
+        (
+            server(),
+            Options {
+                block_size: Some(1000),
+                ..options()
+            },
+            "set the block size",
+        ),
     ];
-    for (options, expected) in cases {
+    for (server, options, expected) in cases {
         let folder = tempdir().unwrap();
-        let node = Stopped::new(DataDirectory::open(folder.path()).unwrap(), options);
+        let node = Stopped::new(DataDirectory::open(folder.path()).unwrap(), server, options);
         let error = node.start(Dialer::plain()).await.unwrap_err().to_string();
         assert!(error.contains(expected), "{error}");
     }
@@ -147,7 +193,11 @@ async fn options_that_make_no_sense_are_refused() {
 async fn a_damaged_log_is_refused_with_what_raft_says() {
     let (folder, stopped) = node();
     let running = stopped.start(Dialer::plain()).await.unwrap();
-    opened(&running).await.execute_sql("CREATE TABLE t (n)", &[]).await.unwrap();
+    opened(&running)
+        .await
+        .execute_sql("CREATE TABLE t (n)", &[])
+        .await
+        .unwrap();
     let stopped = running.stop().await.unwrap();
     for name in ["metadata1", "metadata2"] {
         std::fs::write(folder.path().join(name), [0xff; 32]).unwrap();
@@ -161,7 +211,10 @@ async fn the_last_entry_grows_and_a_lost_cluster_is_recovered() {
     let (_folder, stopped) = node();
     let running = stopped.start(Dialer::plain()).await.unwrap();
     let mut leader = opened(&running).await;
-    leader.execute_sql("CREATE TABLE t (n INTEGER)", &[]).await.unwrap();
+    leader
+        .execute_sql("CREATE TABLE t (n INTEGER)", &[])
+        .await
+        .unwrap();
     let (stopped, before) = running.stop().await.unwrap().last_entry().await.unwrap();
     assert!(before.term > 0 && before.index > 1, "{before:?}");
     let running = stopped.start(Dialer::plain()).await.unwrap();
@@ -170,7 +223,10 @@ async fn the_last_entry_grows_and_a_lost_cluster_is_recovered() {
     let (stopped, after) = running.stop().await.unwrap().last_entry().await.unwrap();
     assert!(after > before, "{before:?}, {after:?}");
 
-    let members = [(BOOTSTRAP_ID, "127.0.0.1:2", Role::Voter), (77, "127.0.0.1:3", Role::Spare)];
+    let members = [
+        (BOOTSTRAP_ID, "127.0.0.1:2", Role::Voter),
+        (77, "127.0.0.1:3", Role::Spare),
+    ];
     let members = members.map(|(id, address, role)| Member {
         id,
         address: address.to_owned(),

@@ -1,6 +1,5 @@
 use std::fs;
 use std::io;
-use std::path::Path;
 use std::time::Duration;
 
 use dqlite::tls::{PeerName, Tls, TlsSettings};
@@ -44,7 +43,10 @@ fn assert_refused(outcome: io::Result<()>, why: &str) {
 #[tokio::test]
 async fn nodes_of_one_authority_meet_by_host() {
     let authority = Authority::new("ours");
-    let (one, two) = (tls(&authority.issue(), &authority), tls(&authority.issue(), &authority));
+    let (one, two) = (
+        tls(&authority.issue(), &authority),
+        tls(&authority.issue(), &authority),
+    );
     meet(&one, &two, "127.0.0.1:9000").await.unwrap();
     meet(&two, &one, "localhost:9000").await.unwrap();
     assert_refused(meet(&one, &two, "other.example:9000").await, "BadCertificate");
@@ -71,18 +73,14 @@ async fn an_expired_certificate_is_refused_on_both_sides() {
     assert_refused(meet(&late, &good, "127.0.0.1:1").await, "CertificateExpired");
 }
 
-fn shared_tls(folder: &Path, identity: &Identity) -> TlsSettings {
-    shared_settings(folder, identity)
-}
-
 #[tokio::test]
 async fn nodes_that_share_a_certificate_of_go_dqlite_meet() {
     let (folder, identity) = (tempdir().unwrap(), shared(false));
-    let tls = Tls::load(shared_tls(folder.path(), &identity)).unwrap();
+    let tls = Tls::load(shared_settings(folder.path(), &identity)).unwrap();
     meet(&tls, &tls, "10.0.0.1:9000").await.unwrap();
     let named = TlsSettings {
         peer_name: PeerName::Fixed("other.example".to_owned()),
-        ..shared_tls(folder.path(), &identity)
+        ..shared_settings(folder.path(), &identity)
     };
     let named = Tls::load(named).unwrap();
     assert_refused(meet(&tls, &named, "10.0.0.1:9000").await, "BadCertificate");
@@ -92,14 +90,17 @@ async fn nodes_that_share_a_certificate_of_go_dqlite_meet() {
 async fn a_shared_certificate_is_no_way_in_for_another_nor_when_expired() {
     let (folder, other) = (tempdir().unwrap(), tempdir().unwrap());
     let ours = shared(false);
-    let tls = Tls::load(shared_tls(folder.path(), &ours)).unwrap();
-    let mut stranger = shared_tls(other.path(), &shared(false));
+    let tls = Tls::load(shared_settings(folder.path(), &ours)).unwrap();
+    let mut stranger = shared_settings(other.path(), &shared(false));
     stranger.authority = folder.path().join("ca.crt");
     let stranger = Tls::load(stranger).unwrap();
     let refused = meet(&tls, &stranger, "10.0.0.1:1").await;
-    assert!(refused.is_err(), "a certificate that was not handed to us is let in");
+    assert!(
+        refused.is_err(),
+        "a certificate that was not handed to us is let in"
+    );
     let folder = tempdir().unwrap();
-    let late = Tls::load(shared_tls(folder.path(), &shared(true))).unwrap();
+    let late = Tls::load(shared_settings(folder.path(), &shared(true))).unwrap();
     assert_refused(meet(&late, &late, "10.0.0.1:1").await, "CertificateExpired");
 }
 
@@ -121,8 +122,8 @@ async fn a_peer_without_a_certificate_or_without_tls_is_refused() {
 }
 
 fn anonymous(authority: &Authority) -> tokio_rustls::TlsConnector {
-    use tokio_rustls::rustls::pki_types::pem::PemObject as _;
     use tokio_rustls::rustls::pki_types::CertificateDer;
+    use tokio_rustls::rustls::pki_types::pem::PemObject as _;
     use tokio_rustls::rustls::{ClientConfig, RootCertStore, crypto::ring};
     let mut roots = RootCertStore::empty();
     let certificate = CertificateDer::from_pem_slice(authority.certificate().as_bytes()).unwrap();
@@ -139,7 +140,10 @@ fn anonymous(authority: &Authority) -> tokio_rustls::TlsConnector {
 async fn a_handshake_that_stalls_is_given_up() {
     let authority = Authority::new("ours");
     let (ours, _theirs) = duplex(1 << 16);
-    let error = tls(&authority.issue(), &authority).accept(ours, SOON).await.unwrap_err();
+    let error = tls(&authority.issue(), &authority)
+        .accept(ours, SOON)
+        .await
+        .unwrap_err();
     assert_eq!(error.kind(), io::ErrorKind::TimedOut);
 }
 
@@ -168,11 +172,41 @@ fn files_that_cannot_be_used_are_named() {
     let other = tempdir().unwrap();
     let unrelated = settings(other.path(), &authority.issue(), "no certificate in here");
     let cases = [
-        (TlsSettings { certificate: "nowhere.crt".into(), ..good.clone() }, "nowhere.crt"),
-        (TlsSettings { key: "nowhere.key".into(), ..good.clone() }, "nowhere.key"),
-        (TlsSettings { authority: unrelated.authority, ..good.clone() }, "it holds no certificate"),
-        (TlsSettings { key: unrelated.key, ..good.clone() }, "do not go together"),
-        (TlsSettings { peer_name: PeerName::Fixed("a b".to_owned()), ..good }, "a b"),
+        (
+            TlsSettings {
+                certificate: "nowhere.crt".into(),
+                ..good.clone()
+            },
+            "nowhere.crt",
+        ),
+        (
+            TlsSettings {
+                key: "nowhere.key".into(),
+                ..good.clone()
+            },
+            "nowhere.key",
+        ),
+        (
+            TlsSettings {
+                authority: unrelated.authority,
+                ..good.clone()
+            },
+            "it holds no certificate",
+        ),
+        (
+            TlsSettings {
+                key: unrelated.key,
+                ..good.clone()
+            },
+            "do not go together",
+        ),
+        (
+            TlsSettings {
+                peer_name: PeerName::Fixed("a b".to_owned()),
+                ..good
+            },
+            "a b",
+        ),
     ];
     for (settings, expected) in cases {
         let error = Tls::load(settings).err().unwrap().to_string();
