@@ -36,23 +36,17 @@ impl Leader {
     }
 
     pub(super) async fn members(&mut self, time: Duration) -> Result<Vec<Member>, ChangeError> {
-        self.ask(Deadline::after(time), async |client| client.cluster().await)
-            .await
+        self.members_by(Deadline::after(time)).await
     }
 
     pub(super) async fn add(&mut self, server: &Server, time: Duration) -> Result<(), ChangeError> {
-        let there = |members: &[Member]| {
-            members
-                .iter()
-                .any(|it| it.id == server.id && it.address == server.address)
-        };
-        let add = async |client: &mut Client| client.add(server.id, &server.address).await;
-        self.change(Deadline::after(time), there, add).await
+        self.make(&Change::Add(server.clone()), Deadline::after(time))
+            .await
     }
 
     pub(super) async fn remove(&mut self, id: u64, time: Duration) -> Result<(), ChangeError> {
         let deadline = Deadline::after(time);
-        let members = self.ask(deadline, async |client| client.cluster().await).await?;
+        let members = self.members_by(deadline).await?;
         let mut voters = members.iter().filter(|member| member.role == Role::Voter);
         let heir = voters.clone().find(|member| member.id != id);
         if voters.any(|member| member.id == id) && heir.is_none() {
@@ -61,22 +55,16 @@ impl Leader {
         if let Some(heir) = heir.filter(|_| self.leads(id)) {
             self.transfer_by(heir.id, deadline).await?;
         }
-        let gone = |members: &[Member]| members.iter().all(|member| member.id != id);
-        self.change(deadline, gone, async |client| client.remove(id).await)
-            .await
+        self.make(&Change::Remove(id), deadline).await
     }
 
     pub(super) async fn assign(&mut self, id: u64, role: Role, time: Duration) -> Result<(), ChangeError> {
         let deadline = Deadline::after(time);
-        let members = self.ask(deadline, async |client| client.cluster().await).await?;
+        let members = self.members_by(deadline).await?;
         match members.iter().find(|member| member.id == id) {
             None => Err(ChangeError::NotAMember(id)),
             Some(member) if member.role == role => Ok(()),
-            Some(_) => {
-                let so = |members: &[Member]| members.iter().any(|it| it.id == id && it.role == role);
-                self.change(deadline, so, async |client| client.assign(id, role).await)
-                    .await
-            }
+            Some(_) => self.make(&Change::Assign(id, role), deadline).await,
         }
     }
 
@@ -86,25 +74,22 @@ impl Leader {
 
     /// Whether this node leads now, as far as is known.
     pub(super) fn leads(&self, id: u64) -> bool {
-        self.known.borrow().as_ref().is_some_and(|leader| leader.id == id)
+        is(self.known.borrow().as_ref(), id)
     }
 
     /// Asks for the transfer until the new leader is known to lead.
     async fn transfer_by(&mut self, id: u64, deadline: Deadline) -> Result<(), ChangeError> {
         let mut last = None;
         while !self.leads(id) {
-            let asked = self
-                .try_once(deadline, async |client| client.transfer(Some(id)).await)
-                .await;
-            match asked? {
+            let asked = deadline.within(self.try_transfer(id)).await?;
+            match asked {
                 Err(error @ Error::Sqlite { .. }) => return Err(ChangeError::Refused(error)),
-                Err(error) => last = Some(error),
+                Err(error) => last = Some(self.learn(error)),
                 Ok(()) => {}
             }
-            let led = self
-                .known
-                .wait_for(|leader| leader.as_ref().is_some_and(|leader| leader.id == id));
-            if timeout_at(deadline.soon(), led).await.is_err() && deadline.is_over() {
+            let led = self.known.wait_for(|leader| is(leader.as_ref(), id));
+            let seen = timeout_at(deadline.soon(), led).await.is_ok();
+            if !seen && deadline.is_over() {
                 return Err(deadline.missed(last));
             }
         }
@@ -112,61 +97,57 @@ impl Leader {
     }
 
     /// Makes a change until it is made, or certainly refused.
-    async fn change(
-        &mut self,
-        deadline: Deadline,
-        done: impl Fn(&[Member]) -> bool,
-        what: impl AsyncFn(&mut Client) -> Result<(), Error>,
-    ) -> Result<(), ChangeError> {
+    async fn make(&mut self, change: &Change, deadline: Deadline) -> Result<(), ChangeError> {
         loop {
-            let Err(error) = self.try_once(deadline, &what).await? else {
+            let Err(error) = deadline.within(self.try_change(change)).await? else {
                 return Ok(());
             };
-            let members = self.ask(deadline, async |client| client.cluster().await).await?;
+            let error = self.learn(error);
+            let members = self.members_by(deadline).await?;
             match error {
-                _ if done(&members) => return Ok(()),
+                _ if change.is_made(&members) => return Ok(()),
                 error @ (Error::Sqlite { .. } | Error::Misuse(_)) => return Err(ChangeError::Refused(error)),
                 error if deadline.is_over() => return Err(deadline.missed(Some(error))),
-                error => tracing::debug!(%error, "a change of the cluster is tried again"),
+                error => tracing::debug!(%error, ?change, "a change of the cluster is tried again"),
             }
             sleep(REST).await;
         }
     }
 
-    /// Asks for something that may be asked again, until there is an answer.
-    async fn ask<T>(
-        &mut self,
-        deadline: Deadline,
-        what: impl AsyncFn(&mut Client) -> Result<T, Error>,
-    ) -> Result<T, ChangeError> {
+    async fn members_by(&mut self, deadline: Deadline) -> Result<Vec<Member>, ChangeError> {
         loop {
-            match self.try_once(deadline, &what).await? {
-                Ok(answer) => return Ok(answer),
+            match deadline.within(self.try_members()).await? {
+                Ok(members) => return Ok(members),
                 Err(error) if deadline.is_over() => return Err(deadline.missed(Some(error))),
-                Err(_) => sleep(REST).await,
+                Err(error) => drop(self.learn(error)),
             }
+            sleep(REST).await;
         }
     }
 
-    /// Asks the leader of now. The outer error is that the time is over.
-    async fn try_once<T>(
-        &mut self,
-        deadline: Deadline,
-        what: impl AsyncFn(&mut Client) -> Result<T, Error>,
-    ) -> Result<Result<T, Error>, ChangeError> {
-        let asking = async {
-            let client = self.connected().await?;
-            what(client).await
-        };
-        match timeout_at(deadline.end, asking).await {
-            Ok(answer) => {
-                if matches!(answer, Err(Error::NotLeader(_))) {
-                    self.line = None;
-                }
-                Ok(answer)
-            }
-            Err(_) => Err(deadline.missed(None)),
+    async fn try_members(&mut self) -> Result<Vec<Member>, Error> {
+        self.connected().await?.cluster().await
+    }
+
+    async fn try_transfer(&mut self, id: u64) -> Result<(), Error> {
+        self.connected().await?.transfer(Some(id)).await
+    }
+
+    async fn try_change(&mut self, change: &Change) -> Result<(), Error> {
+        let client = self.connected().await?;
+        match change {
+            Change::Add(server) => client.add(server.id, &server.address).await,
+            Change::Remove(id) => client.remove(*id).await,
+            Change::Assign(id, role) => client.assign(*id, *role).await,
         }
+    }
+
+    /// Looks for another leader next time if this one says that it is none.
+    fn learn(&mut self, error: Error) -> Error {
+        if matches!(error, Error::NotLeader(_)) {
+            self.line = None;
+        }
+        error
     }
 
     /// Waits until there is a leader, and connects to it.
@@ -184,6 +165,33 @@ impl Leader {
     }
 }
 
+fn is(leader: Option<&Server>, id: u64) -> bool {
+    leader.is_some_and(|leader| leader.id == id)
+}
+
+/// A change of the members.
+#[derive(Debug)]
+enum Change {
+    Add(Server),
+    Remove(u64),
+    Assign(u64, Role),
+}
+
+impl Change {
+    /// Whether the members are as they are to be.
+    fn is_made(&self, members: &[Member]) -> bool {
+        match self {
+            Self::Add(server) => members
+                .iter()
+                .any(|member| member.id == server.id && member.address == server.address),
+            Self::Remove(id) => members.iter().all(|member| member.id != *id),
+            Self::Assign(id, role) => members
+                .iter()
+                .any(|member| member.id == *id && member.role == *role),
+        }
+    }
+}
+
 /// When to give up.
 #[derive(Clone, Copy)]
 struct Deadline {
@@ -197,6 +205,11 @@ impl Deadline {
             time,
             end: Instant::now() + time,
         }
+    }
+
+    /// What comes of some work, unless the time is over before.
+    async fn within<T>(&self, work: impl Future<Output = T>) -> Result<T, ChangeError> {
+        timeout_at(self.end, work).await.map_err(|_| self.missed(None))
     }
 
     fn is_over(&self) -> bool {
