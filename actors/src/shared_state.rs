@@ -51,8 +51,9 @@ impl SharedState {
         let result = change(&mut state);
         self.revision.store(state.revision().0, Release);
         self.compact_revision.store(state.compact_revision().0, Release);
-        let revision = state.revision();
+        let (revision, position) = (state.revision(), state.position());
         drop(state);
+        self.reader.reached(position);
         self.applied.send_replace(revision);
         result
     }

@@ -49,6 +49,9 @@ pub trait Reader: Send + Sync + 'static {
     /// A single revision is never cut, however large. Empty when the log holds nothing that new.
     fn events(&self, from: Revision, budget: usize) -> Result<Vec<Event>, ReadError>;
 
+    /// This process has seen the log up to this row: from now on nothing is read from where that is missing.
+    fn reached(&self, _: Position) {}
+
     /// How much space the log takes.
     fn size(&self) -> Result<Size, ReadError>;
 

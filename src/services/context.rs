@@ -7,6 +7,9 @@ use model::Revision;
 use proto::etcdserverpb::ResponseHeader;
 use tokio_util::sync::CancellationToken;
 
+#[cfg(feature = "dqlite")]
+use crate::cluster::ClusterChanges;
+
 /// How this server presents itself in a member list.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct MemberInfo {
@@ -46,8 +49,19 @@ pub struct Context {
     limits: RequestLimits,
     data_dir: PathBuf,
     shutdown: CancellationToken,
+    changes: Changes,
     cluster_id: u64,
     member_id: u64,
+}
+
+/// Where the members of the cluster are listed and changed.
+#[derive(Clone)]
+pub enum Changes {
+    /// This server is the only member there can be.
+    Alone,
+    /// Members come and go.
+    #[cfg(feature = "dqlite")]
+    Several(ClusterChanges),
 }
 
 impl Context {
@@ -68,9 +82,20 @@ impl Context {
             limits,
             data_dir,
             shutdown,
+            changes: Changes::Alone,
             cluster_id,
             member_id,
         }
+    }
+
+    /// The context of a member of this cluster.
+    #[must_use]
+    pub fn with_changes(self, changes: Changes) -> Self {
+        Self { changes, ..self }
+    }
+
+    pub(super) fn changes(&self) -> &Changes {
+        &self.changes
     }
 
     pub(super) fn store(&self) -> &Store {

@@ -135,6 +135,10 @@ impl Reader for DqliteReader {
         )
     }
 
+    fn reached(&self, position: Position) {
+        self.options.horizon.advance(position);
+    }
+
     fn size(&self) -> Result<Size, ReadError> {
         self.ask(Session::size, Image::size)
     }

@@ -16,6 +16,10 @@ use tonic::{Request, Response, Status};
 use self::alarm::Asked;
 pub(super) use self::snapshot::clear_leftovers;
 use super::kv::mismatched;
+#[cfg(feature = "dqlite")]
+use super::Changes;
+#[cfg(feature = "dqlite")]
+use super::cluster_of_several::not_changed;
 use super::streams::{Answers, Session};
 use super::{CLUSTER_VERSION, Context, ETCD_VERSION, STORAGE_VERSION, status};
 
@@ -143,6 +147,12 @@ impl Maintenance for MaintenanceService {
         &self,
         request: Request<pb::MoveLeaderRequest>,
     ) -> Result<Response<pb::MoveLeaderResponse>, Status> {
+        #[cfg(feature = "dqlite")]
+        if let Changes::Several(changes) = self.context.changes() {
+            let target = request.into_inner().target_id;
+            changes.transfer(target).await.map_err(not_changed)?;
+            return Ok(Response::new(pb::MoveLeaderResponse { header: None }));
+        }
         if request.into_inner().target_id != self.context.member_id() {
             return Err(Status::failed_precondition("etcdserver: bad leader transferee"));
         }
