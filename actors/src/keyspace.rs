@@ -166,7 +166,10 @@ impl Keyspace {
 
     fn apply(&mut self, batch: Batch) {
         if !batch.effects.is_empty() {
-            let replicated = self.replication.is_some().then(|| Arc::new(batch.effects.clone()));
+            let replicated = self
+                .replication
+                .is_some()
+                .then(|| Arc::new(batch.effects.clone()));
             self.apply_effects(batch.effects);
             if let Some(effects) = replicated {
                 self.replicate(effects);

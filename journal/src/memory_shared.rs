@@ -69,7 +69,10 @@ pub struct MemorySharedLog {
 impl SharedLog for MemorySharedLog {
     fn claim(&self) -> Result<Claim, AppendError> {
         let mut office = self.cluster.office.lock();
-        refuse_unless(office.leader == Some(self.member), "another member leads, or none")?;
+        refuse_unless(
+            office.leader == Some(self.member),
+            "another member leads, or none",
+        )?;
         office.epoch += 1;
         let mut claim = Claim {
             epoch: office.epoch,
@@ -110,7 +113,9 @@ impl SharedLog for MemorySharedLog {
 
     fn replay_image(&self, image: Vec<Bytes>, sink: &mut dyn FnMut(Effect)) -> Result<(), ReadError> {
         let number = image.concat().try_into().map(usize::from_le_bytes);
-        let effects = number.ok().and_then(|number| self.cluster.images.lock().get(number).cloned());
+        let effects = number
+            .ok()
+            .and_then(|number| self.cluster.images.lock().get(number).cloned());
         let effects = effects.ok_or_else(|| ReadError::Corrupt("not a replica of this cluster".into()))?;
         effects.into_iter().for_each(sink);
         Ok(())
@@ -126,7 +131,10 @@ struct MemoryWriter {
 impl Journal for MemoryWriter {
     fn append(&mut self, effects: &[Effect]) -> Result<(), AppendError> {
         let mut office = self.cluster.office.lock();
-        refuse_unless(office.leader == Some(self.member), "another member leads, or none")?;
+        refuse_unless(
+            office.leader == Some(self.member),
+            "another member leads, or none",
+        )?;
         refuse_unless(office.epoch == self.epoch, "a later leader has claimed the log")?;
         self.cluster.log.append(effects)?;
         if office.loses_answers_of == Some(self.member) {
@@ -183,7 +191,10 @@ mod tests {
         let mut first = one.writer(&one.claim().unwrap()).unwrap();
         first.append(&[event(1)]).unwrap();
         cluster.elect(Some(2));
-        assert!(matches!(first.append(&[event(2)]), Err(AppendError::NotLeader(_))));
+        assert!(matches!(
+            first.append(&[event(2)]),
+            Err(AppendError::NotLeader(_))
+        ));
         let claim = two.claim().unwrap();
         assert_eq!(claim.epoch, 2);
         cluster.elect(Some(1));
@@ -203,6 +214,9 @@ mod tests {
         cluster.lose_answer_of(1);
         assert!(matches!(writer.append(&[event(1)]), Err(AppendError::Lost(_))));
         assert_eq!(rows(&cluster), 1);
-        assert!(matches!(writer.append(&[event(2)]), Err(AppendError::NotLeader(_))));
+        assert!(matches!(
+            writer.append(&[event(2)]),
+            Err(AppendError::NotLeader(_))
+        ));
     }
 }

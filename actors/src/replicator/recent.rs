@@ -2,8 +2,6 @@
 
 use std::collections::VecDeque;
 
-
-
 use super::Replicate;
 use crate::cluster::{Epoch, Followed, Progress};
 
