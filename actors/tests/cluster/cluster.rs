@@ -213,7 +213,11 @@ impl Cluster {
 
     /// Waits until everybody has come to where the log is.
     pub async fn settled(&self) {
-        let newest = self.record.events().last().map(|event| event.version.mod_revision);
+        let newest = self
+            .record
+            .events()
+            .last()
+            .map(|event| event.version.mod_revision);
         for id in MEMBERS {
             let store = self.store(id);
             let reached = || newest.is_none_or(|newest| store.revision() >= newest);

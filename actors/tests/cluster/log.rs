@@ -122,11 +122,7 @@ impl Journal for Writer {
     fn append(&mut self, effects: &[Effect]) -> Result<(), AppendError> {
         let mut held = self.log.held.members.lock();
         while held.contains(&self.log.member) {
-            let waited = self
-                .log
-                .held
-                .changed
-                .wait_for(&mut held, Duration::from_secs(20));
+            let waited = self.log.held.changed.wait_for(&mut held, Duration::from_secs(20));
             assert!(!waited.timed_out(), "a test forgot the appends that it held up");
         }
         drop(held);
@@ -160,7 +156,10 @@ impl Replica {
     }
 
     fn now(&self) -> Arc<dyn Reader> {
-        self.frozen.lock().clone().unwrap_or_else(|| Arc::clone(&self.log))
+        self.frozen
+            .lock()
+            .clone()
+            .unwrap_or_else(|| Arc::clone(&self.log))
     }
 }
 

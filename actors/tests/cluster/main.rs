@@ -2,9 +2,12 @@
 
 mod client;
 mod cluster;
+mod leader_changes;
 mod log;
 mod members;
 mod network;
 mod picture;
+mod reads;
+mod stale_leader;
 mod watcher;
 mod writes;

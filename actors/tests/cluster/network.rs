@@ -25,6 +25,9 @@ pub struct Network {
     runtime: Handle,
     members: Mutex<BTreeMap<u64, Member>>,
     cut: watch::Sender<BTreeSet<Link>>,
+    /// Members to whom nothing is streamed at the moment.
+    starved: watch::Sender<BTreeSet<u64>>,
+    claims: AtomicU64,
     confirmations: AtomicU64,
 }
 
@@ -35,6 +38,8 @@ impl Network {
             runtime: Handle::current(),
             members: Mutex::default(),
             cut: watch::channel(BTreeSet::new()).0,
+            starved: watch::channel(BTreeSet::new()).0,
+            claims: AtomicU64::new(0),
             confirmations: AtomicU64::new(0),
         })
     }
@@ -51,7 +56,9 @@ impl Network {
 
     /// Nothing gets from one member to the other any more, and what is under way is lost.
     pub fn cut(&self, from: u64, to: u64) {
-        self.cut.send_modify(|cut| drop(cut.insert((from, to))));
+        self.cut.send_modify(|cut| {
+            cut.insert((from, to));
+        });
     }
 
     /// Cuts a member off from these others, in both directions.
@@ -65,6 +72,23 @@ impl Network {
     /// All links work again.
     pub fn heal(&self) {
         self.cut.send_modify(BTreeSet::clear);
+    }
+
+    /// Nothing that is streamed to this member gets there any more, though the connection stands.
+    pub fn starve(&self, member: u64) {
+        self.starved.send_modify(|starved| {
+            starved.insert(member);
+        });
+    }
+
+    /// All streams flow again.
+    pub fn feed(&self) {
+        self.starved.send_modify(BTreeSet::clear);
+    }
+
+    /// How often a member was asked for a promise.
+    pub fn claims(&self) -> u64 {
+        self.claims.load(Relaxed)
     }
 
     /// How often a member was asked to confirm a leadership.
@@ -117,12 +141,40 @@ impl Way {
         })
     }
 
+    /// Waits until something may be streamed over this way.
+    async fn flows(&self) {
+        let mut starved = self.network.starved.subscribe();
+        let flows = starved.wait_for(|starved| !starved.contains(&self.from));
+        flows.await.expect("the network lasts as long as its ways");
+    }
+
     async fn pump(self, source: Following, feeder: Feeder) {
         let ended = tokio::select! {
             () = self.broken() => PeerError::Lost("the link is cut".into()),
-            ended = pass_on(source, &feeder) => ended,
+            ended = self.pass_on(source, &feeder) => ended,
         };
         feeder.end(ended);
+    }
+
+    /// Passes on what a leader streams, and what its follower acknowledges. Returns why it ended.
+    async fn pass_on(&self, mut source: Following, feeder: &Feeder) -> PeerError {
+        let mut acknowledged = feeder.acknowledgements();
+        loop {
+            self.flows().await;
+            let followed = tokio::select! {
+                followed = source.next() => followed,
+                () = feeder.closed() => return PeerError::Lost("the follower is gone".into()),
+                Ok(()) = acknowledged.changed() => {
+                    source.acknowledge(*acknowledged.borrow_and_update());
+                    continue;
+                }
+            };
+            self.flows().await;
+            match followed {
+                Ok(followed) => drop(feeder.send(followed).await),
+                Err(reason) => return reason,
+            }
+        }
     }
 
     async fn pass_image(self, mut source: Image, writer: ImageWriter) {
@@ -139,25 +191,6 @@ impl Way {
         match passed {
             Ok(()) => writer.finish().await,
             Err(reason) => writer.fail(reason).await,
-        }
-    }
-}
-
-/// Passes on what a leader streams, and what its follower acknowledges. Returns why it ended.
-async fn pass_on(mut source: Following, feeder: &Feeder) -> PeerError {
-    let mut acknowledged = feeder.acknowledgements();
-    loop {
-        let followed = tokio::select! {
-            followed = source.next() => followed,
-            () = feeder.closed() => return PeerError::Lost("the follower is gone".into()),
-            Ok(()) = acknowledged.changed() => {
-                source.acknowledge(*acknowledged.borrow_and_update());
-                continue;
-            }
-        };
-        match followed {
-            Ok(followed) => drop(feeder.send(followed).await),
-            Err(reason) => return reason,
         }
     }
 }
@@ -190,9 +223,12 @@ impl Peer for Way {
     }
 
     fn promise(&self, claim: Claim) -> PeerAnswer<Result<Promised, PeerError>> {
-        self.network
-            .confirmations
-            .fetch_add(u64::from(claim.confirm), Relaxed);
+        let counter = if claim.confirm {
+            &self.network.confirmations
+        } else {
+            &self.network.claims
+        };
+        counter.fetch_add(1, Relaxed);
         match self.there() {
             Some(member) => {
                 let lost = Err(PeerError::Lost("the link was cut".into()));

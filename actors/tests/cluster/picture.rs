@@ -155,8 +155,17 @@ pub async fn all_agree_with_the_log(cluster: &Cluster) {
                 report.keyspace.versions,
             )
         };
-        let wanted = (expected.revision, expected.compact_revision, expected.keys, expected.versions);
-        eventually(&format!("member {id} at rest at {wanted:?}, not {:?}", report()), at_rest).await;
+        let wanted = (
+            expected.revision,
+            expected.compact_revision,
+            expected.keys,
+            expected.versions,
+        );
+        eventually(
+            &format!("member {id} at rest at {wanted:?}, not {:?}", report()),
+            at_rest,
+        )
+        .await;
         assert_eq!(Picture::of(&store).await, expected, "member {id}");
     }
     let hashes = hashes(cluster).await;
