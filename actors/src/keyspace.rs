@@ -195,6 +195,7 @@ impl Keyspace {
             *sequence += 1;
             replication.replicator.tell(Replicate {
                 sequence: *sequence,
+                revision: self.shared.revision(),
                 effects,
             });
         }
@@ -230,7 +231,8 @@ impl Keyspace {
     fn count(&mut self, epoch: Option<Epoch>) {
         if let Some(replication) = &mut self.replication {
             replication.counted = epoch.map(|epoch| (epoch, 0));
-            replication.replicator.tell(Office { epoch });
+            let revision = self.shared.revision();
+            replication.replicator.tell(Office { epoch, revision });
         }
     }
 

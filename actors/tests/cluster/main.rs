@@ -2,6 +2,7 @@
 
 mod client;
 mod cluster;
+mod followers;
 mod leader_changes;
 mod log;
 mod members;
