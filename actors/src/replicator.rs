@@ -107,6 +107,7 @@ impl Replicator {
     /// A follower that misses only recent batches goes live at once, others catch up from the log.
     fn follow(&mut self, follow: Follow, itself: &Mailbox<Self>) {
         let Follow { feeder, progress } = follow;
+        self.live.retain(|feeder| !feeder.is_closed());
         let Some(recent) = &self.recent else {
             return feeder.end(PeerError::NotReady("it does not lead".into()));
         };
