@@ -13,9 +13,9 @@ mod auto_compacting;
 mod compactor_meter;
 mod pass;
 mod space_keeping;
-mod unreachable;
 #[cfg(test)]
 mod tests;
+mod unreachable;
 
 use std::sync::Arc;
 

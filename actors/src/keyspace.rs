@@ -180,7 +180,10 @@ impl Keyspace {
 
     fn apply(&mut self, batch: Batch) {
         if !batch.effects.is_empty() {
-            let replicated = self.replication.is_some().then(|| Arc::new(batch.effects.clone()));
+            let replicated = self
+                .replication
+                .is_some()
+                .then(|| Arc::new(batch.effects.clone()));
             self.apply_effects(batch.effects);
             if let Some(effects) = replicated {
                 self.replicate(effects);
@@ -206,6 +209,7 @@ impl Keyspace {
             *sequence += 1;
             replication.replicator.tell(Replicate {
                 sequence: *sequence,
+                revision: self.shared.revision(),
                 effects,
             });
         }
@@ -241,7 +245,8 @@ impl Keyspace {
     fn count(&mut self, epoch: Option<Epoch>) {
         if let Some(replication) = &mut self.replication {
             replication.counted = epoch.map(|epoch| (epoch, 0));
-            replication.replicator.tell(Office { epoch });
+            let revision = self.shared.revision();
+            replication.replicator.tell(Office { epoch, revision });
         }
     }
 

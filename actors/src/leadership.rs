@@ -102,7 +102,11 @@ impl Leadership {
     }
 
     /// Nobody leads: requests wait.
-    async fn wait(&self, leader: &mut watch::Receiver<Option<u64>>, stopping: &mut watch::Receiver<bool>) -> Ended {
+    async fn wait(
+        &self,
+        leader: &mut watch::Receiver<Option<u64>>,
+        stopping: &mut watch::Receiver<bool>,
+    ) -> Ended {
         self.plays(Role::Waiting);
         tokio::select! {
             () = left(leader, None) => Ended::LeaderChanged,

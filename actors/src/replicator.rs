@@ -12,7 +12,7 @@ mod replicator_meter;
 use std::sync::Arc;
 
 use actix::{Actor, AsyncContext, Context, Handler};
-use model::Effect;
+use model::{Effect, Revision};
 
 use crate::clock::LeaseClock;
 use crate::cluster::{Epoch, Feeder, Followed, NotFed, PeerError, Progress};
@@ -30,11 +30,15 @@ pub use replicator_meter::ReplicatorReport;
 /// and after the last.
 pub(crate) struct Office {
     pub(crate) epoch: Option<Epoch>,
+    /// The newest revision at this moment.
+    pub(crate) revision: Revision,
 }
 
 /// The next batch of the epoch is durable and applied.
 pub(crate) struct Replicate {
     pub(crate) sequence: u64,
+    /// The newest revision after it.
+    pub(crate) revision: Revision,
     pub(crate) effects: Arc<Vec<Effect>>,
 }
 
@@ -78,8 +82,8 @@ impl Replicator {
         }
     }
 
-    fn change_office(&mut self, epoch: Option<Epoch>) {
-        self.recent = epoch.map(Recent::new);
+    fn change_office(&mut self, office: &Office) {
+        self.recent = office.epoch.map(|epoch| Recent::new(epoch, office.revision));
         for feeder in self.live.drain(..) {
             feeder.end(PeerError::NotReady("it leads no more".into()));
         }
@@ -103,6 +107,7 @@ impl Replicator {
     /// A follower that misses only recent batches goes live at once, others catch up from the log.
     fn follow(&mut self, follow: Follow, itself: &Mailbox<Self>) {
         let Follow { feeder, progress } = follow;
+        self.live.retain(|feeder| !feeder.is_closed());
         let Some(recent) = &self.recent else {
             return feeder.end(PeerError::NotReady("it does not lead".into()));
         };
@@ -145,7 +150,7 @@ impl Replicator {
 fn feed_all(
     feeder: &Feeder,
     from: Progress,
-    missed: Vec<(Progress, Followed)>,
+    missed: impl Iterator<Item = (Progress, Followed)>,
 ) -> Result<(), (Progress, NotFed)> {
     let mut reached = from;
     for (progress, followed) in missed {
@@ -182,7 +187,7 @@ impl Handler<Envelope<Office>> for Replicator {
     type Result = ();
 
     fn handle(&mut self, envelope: Envelope<Office>, _: &mut Context<Self>) {
-        envelope.open(|office| self.change_office(office.epoch));
+        envelope.open(|office| self.change_office(&office));
     }
 }
 

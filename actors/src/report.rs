@@ -164,7 +164,10 @@ impl Meters {
         }
         let in_flight = self.gate.report().in_flight;
         let idle = reports.iter().take(WRITE_PATH).map(|report| report.idle).min()?;
-        let waits_for_leader = self.cluster.as_ref().is_some_and(|cluster| !cluster.leadership.report().is_leading());
+        let waits_for_leader = self
+            .cluster
+            .as_ref()
+            .is_some_and(|cluster| !cluster.leadership.report().is_leading());
         (in_flight > 0 && idle > STALLED_AFTER && !waits_for_leader)
             .then(|| format!("{in_flight} writes wait and none is finished"))
     }

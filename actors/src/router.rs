@@ -52,12 +52,7 @@ pub struct Router {
 }
 
 impl Router {
-    pub(crate) fn new(
-        space: Arc<Space>,
-        shared: Arc<SharedState>,
-        roles: Roles,
-        meter: Arc<Meter>,
-    ) -> Self {
+    pub(crate) fn new(space: Arc<Space>, shared: Arc<SharedState>, roles: Roles, meter: Arc<Meter>) -> Self {
         Self {
             space,
             shared,

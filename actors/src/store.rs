@@ -138,7 +138,8 @@ impl Store {
         let Role::Leading(office) = self.roles.now() else {
             return Err(RequestError::NotLeader);
         };
-        self.send(command, self.gate.admit_own(), Some(office.epoch)).await
+        self.send(command, self.gate.admit_own(), Some(office.epoch))
+            .await
     }
 
     async fn send(

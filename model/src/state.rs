@@ -191,10 +191,14 @@ impl State {
             rest.leases.into_iter().map(|lease| (lease.id, lease)).collect();
         let gone = self.leases.keys().filter(|id| !wanted.contains_key(id));
         effects.extend(gone.map(|id| Effect::LeaseRevoked(*id)));
-        effects.extend(wanted.into_values().filter_map(|lease| match self.lease(lease.id) {
-            None => Some(Effect::LeaseGranted(lease)),
-            Some(known) => (known != lease).then_some(Effect::LeaseRenewed(lease)),
-        }));
+        effects.extend(
+            wanted
+                .into_values()
+                .filter_map(|lease| match self.lease(lease.id) {
+                    None => Some(Effect::LeaseGranted(lease)),
+                    Some(known) => (known != lease).then_some(Effect::LeaseRenewed(lease)),
+                }),
+        );
         let raised = rest.alarms.iter().filter(|alarm| !self.alarms.contains(alarm));
         effects.extend(raised.map(|alarm| Effect::AlarmRaised(*alarm)));
         let cleared = self.alarms.iter().filter(|alarm| !rest.alarms.contains(alarm));

@@ -13,11 +13,11 @@ mod roles;
 
 pub use feed::{Feeder, Following, NotFed};
 pub use image::{Image, ImageWriter};
+pub use members::Members;
 pub use messages::{
     Ask, AskOutcome, Claim, Epoch, Followed, MemberDescription, Progress, Promised, Standing, Told,
 };
 pub use peers::{Peer, PeerAnswer, PeerError};
-pub use members::Members;
 pub use promises::Promises;
 pub use roles::Patience;
 

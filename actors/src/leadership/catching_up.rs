@@ -86,7 +86,10 @@ impl Leadership {
         if state.revision() < self.shared.revision() {
             return Err(NotCaughtUp::ReplicaBehind(state.revision()));
         }
-        tracing::info!(revision = state.revision().0, "the state was rebuilt from a replica");
+        tracing::info!(
+            revision = state.revision().0,
+            "the state was rebuilt from a replica"
+        );
         let (done, rebuilt) = oneshot::channel();
         let state = Box::new(state);
         self.subordinates.keyspace.tell(Rebuild { state, done });

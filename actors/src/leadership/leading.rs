@@ -112,6 +112,10 @@ impl Leadership {
         let epoch = term.epoch();
         term.end().await;
         self.subordinates.keyspace.tell(Count { epoch: None });
-        tracing::info!(epoch = epoch.0, revision = self.shared.revision().0, "this member leads no more");
+        tracing::info!(
+            epoch = epoch.0,
+            revision = self.shared.revision().0,
+            "this member leads no more"
+        );
     }
 }

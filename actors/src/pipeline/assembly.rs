@@ -45,10 +45,9 @@ pub(super) fn assemble_alone<P: Place>(
     let ground = Ground::new(shared, identity.member_id, settings, None);
     let followers = ground.start_followers(places);
     let keyspace = ground.start_keyspace(&followers, None, places);
-    let (allocator, batcher) =
-        ground
-            .term_parts(keyspace)
-            .start(journal, Tenure::Life, &places.write_path);
+    let (allocator, batcher) = ground
+        .term_parts(keyspace)
+        .start(journal, Tenure::Life, &places.write_path);
     let roles = Roles::alone(allocator);
     let store = ground.build_store(identity, roles, None, &followers, places);
     followers.lease_actor.tell(BeginLeases { store: store.clone() });
@@ -87,8 +86,11 @@ pub(super) fn assemble_member<P: Place>(
     followers.compactor.tell(BeginCompaction { store: store.clone() });
 
     let (parts, place) = (ground.term_parts(keyspace.clone()), places.write_path.clone());
-    let start_term: TermStarter =
-        Box::new(move |journal, epoch| parts.clone().start_term(journal, epoch, read_index.clone(), &place));
+    let start_term: TermStarter = Box::new(move |journal, epoch| {
+        parts
+            .clone()
+            .start_term(journal, epoch, read_index.clone(), &place)
+    });
     let leadership = Leadership {
         log: Arc::clone(&membership.log),
         members: Arc::clone(&membership.members),
@@ -187,11 +189,7 @@ impl Ground {
         Mailbox::new(address, Arc::clone(mailbox))
     }
 
-    fn start_replicator<P: Place>(
-        &self,
-        cluster: &ClusterMeters,
-        places: &Places<P>,
-    ) -> Mailbox<Replicator> {
+    fn start_replicator<P: Place>(&self, cluster: &ClusterMeters, places: &Places<P>) -> Mailbox<Replicator> {
         let mailbox = &self.meters.mailboxes.replicator;
         let (shared, clock) = (Arc::clone(&self.shared), self.settings.clock.clone());
         let (replication, meter) = (Arc::clone(&cluster.replicator), Arc::clone(mailbox));

@@ -20,7 +20,11 @@ impl Store {
     /// The leadership that this member knows of: what clients are told as the Raft term.
     #[must_use]
     pub fn epoch(&self) -> Epoch {
-        let known = self.meters.cluster.as_ref().map(|cluster| cluster.leadership.report());
+        let known = self
+            .meters
+            .cluster
+            .as_ref()
+            .map(|cluster| cluster.leadership.report());
         known.map_or(Epoch(1), |report| Epoch(report.epoch))
     }
 
@@ -32,7 +36,11 @@ impl Store {
     /// Completes what a member says of itself by how far it is.
     pub(crate) fn describe(&self, description: MemberDescription) -> MemberDescription {
         let report = self.meters.compactions.report();
-        let replication = self.meters.cluster.as_ref().map(|cluster| cluster.replicator.report());
+        let replication = self
+            .meters
+            .cluster
+            .as_ref()
+            .map(|cluster| cluster.replicator.report());
         MemberDescription {
             identity: self.identity,
             progress: Progress {
