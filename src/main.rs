@@ -7,6 +7,10 @@ mod http;
 mod listeners;
 mod metrics;
 mod notify;
+#[cfg_attr(
+    not(test),
+    expect(dead_code, unused_imports, reason = "a server that is alone has no peers")
+)]
 mod peers;
 mod server;
 mod services;
