@@ -7,6 +7,7 @@ use std::os::unix::net::{SocketAddr, UnixStream};
 const OPEN: u8 = 3;
 const EXEC_SQL: u8 = 8;
 const QUERY_SQL: u8 = 9;
+#[cfg(dqlite_static)]
 const CONNECT: u8 = 11;
 const ADD: u8 = 12;
 const ASSIGN: u8 = 13;
@@ -111,6 +112,7 @@ impl<S: Read + Write> Client<S> {
     }
 
     /// Makes this a connection of another node.
+    #[cfg(dqlite_static)]
     pub fn become_peer(mut self, id: u64, address: &str) -> S {
         self.send(CONNECT, &[&id.to_le_bytes(), &padded(address)]);
         self.stream
