@@ -58,7 +58,7 @@ fn long_messages_an_entry_of_501_mebibytes_is_read() {
     assert_eq!(member.bind("@"), DQLITE_OK);
     assert_eq!(member.connect_with(Peer::connect, peer.as_argument()), DQLITE_OK);
     assert_eq!(member.start(), DQLITE_OK, "{}", member.errmsg());
-    let sent = append_entries(Client::on_abstract(&member.bound()), 501);
+    let sent = append_entries(member.client(), 501);
     let _connection = sent.expect("the node reads on");
     assert!(peer.answered().is_some());
 }

@@ -41,12 +41,9 @@ pub struct Rows {
     pub messages: usize,
 }
 
-impl Client<UnixStream> {
-    /// Connects to an abstract socket, given as `@name`.
-    pub fn on_abstract(address: &str) -> Self {
-        let address = SocketAddr::from_abstract_name(&address[1..]).expect("a name");
-        Self::on(UnixStream::connect_addr(&address).expect("the node listens"))
-    }
+/// Connects to an abstract socket, given as `@name`.
+pub fn connect_abstract(address: &str) -> std::io::Result<UnixStream> {
+    UnixStream::connect_addr(&SocketAddr::from_abstract_name(&address[1..])?)
 }
 
 impl<S: Read + Write> Client<S> {
