@@ -43,6 +43,8 @@ fn build() -> Result<()> {
     archive::compile(&copy)?;
     tell_headers(&[copy.join("include"), sqlite_headers()?]);
     println!("cargo::rustc-cfg=dqlite_static");
+    // To the build scripts of who depends on this, as DEP_DQLITE_STATIC.
+    println!("cargo::metadata=static=1");
     Ok(())
 }
 
