@@ -84,7 +84,7 @@ new_enough "$(version_of "${DQLITE_SOURCE:-$cache/source}")" && exit
 [[ -z ${DQLITE_SOURCE:-} ]] || complain "DQLITE_SOURCE=$DQLITE_SOURCE has no dqlite >= $least"
 echo "fetching the source of dqlite"
 mkdir -p "$cache"
-scratch=$(mktemp -d "$PWD/$cache/fetch.XXXXXX")
+scratch=$(mktemp -d -p "$PWD/$cache")
 trap 'rm -rf "$scratch"' EXIT
 download "$scratch"
 install "$scratch"
