@@ -10,6 +10,7 @@ use tokio::time::timeout;
 use super::change::Leader;
 use super::context::Context;
 use super::{ChangeError, Standing};
+use crate::client::leader::Finder;
 use crate::store::{Pending, StoreError};
 use crate::wire::{Member, Server};
 
@@ -18,7 +19,7 @@ const CALM: Duration = Duration::from_secs(30);
 /// How soon it is asked when something is not.
 const EAGER: Duration = Duration::from_secs(1);
 /// How long one try may take.
-const TRY: Duration = Duration::from_secs(10);
+const TRY: Duration = Duration::from_secs(5);
 
 /// Why the keeper has to try again.
 #[derive(Debug, Error)]
@@ -38,13 +39,14 @@ pub(super) async fn keep(
     let mut changes = leader.clone();
     let mut keeper = Keeper {
         leader: Leader::new(Arc::clone(&context), leader),
+        finder: context.finder(),
         context,
         standing,
     };
     loop {
         let rest = match keeper.look().await {
             Ok(rest) => rest,
-            Err(obstacle) => keeper.explain(&obstacle),
+            Err(obstacle) => keeper.face(&obstacle).await,
         };
         if let Ok(Err(_)) = timeout(rest, changes.changed()).await {
             return;
@@ -55,6 +57,7 @@ pub(super) async fn keep(
 struct Keeper {
     context: Arc<Context>,
     leader: Leader,
+    finder: Finder,
     standing: watch::Sender<Standing>,
 }
 
@@ -97,7 +100,26 @@ impl Keeper {
         CALM
     }
 
-    fn explain(&self, obstacle: &Obstacle) -> Duration {
+    async fn face(&mut self, obstacle: &Obstacle) -> Duration {
+        self.explain(obstacle);
+        if matches!(*self.standing.borrow(), Standing::Joining { .. }) {
+            return EAGER;
+        }
+        match self.ask_others().await {
+            Some(members) if self.context.own_role(&members).is_none() => self.stand(&members),
+            _ => EAGER,
+        }
+    }
+
+    /// The members as the leader knows them that others name. A node that was removed while it was away takes
+    /// itself for a voter, and the leader does not speak to it any more.
+    async fn ask_others(&mut self) -> Option<Vec<Member>> {
+        let others = self.context.other_members().await.ok()?;
+        let mut led = self.finder.round(&others).await.ok()?;
+        led.client.cluster().await.ok()
+    }
+
+    fn explain(&self, obstacle: &Obstacle) {
         self.standing.send_if_modified(|standing| match standing {
             Standing::Joining { obstacle: known } => {
                 let text = Some(obstacle.to_string());
@@ -110,7 +132,6 @@ impl Keeper {
             }
             _ => false,
         });
-        EAGER
     }
 }
 
