@@ -7,6 +7,7 @@ use tokio::task::spawn_blocking;
 
 use super::Settings;
 use super::line::Line;
+use crate::client::leader::{Finder, Patience};
 use crate::client::{self, Connecting, Connector};
 use crate::dial::Dialer;
 use crate::proxy::NodeSocket;
@@ -56,6 +57,20 @@ impl Context {
         self.line(&self.server.address, ANSWER)
     }
 
+    /// A way to find the leader without the local node's help.
+    pub(super) fn finder(&self) -> Finder {
+        let options = client::Options {
+            timeout: ANSWER,
+            ..client::Options::default()
+        };
+        let patience = Patience {
+            node: ANSWER,
+            round: 2 * ANSWER,
+            ..Patience::default()
+        };
+        Finder::new(Arc::clone(&self.reach) as _, options, patience)
+    }
+
     /// The role of this node among these members.
     pub(super) fn own_role(&self, members: &[Member]) -> Option<Role> {
         let own = members.iter().find(|member| member.id == self.server.id);
@@ -64,6 +79,13 @@ impl Context {
 
     pub(super) async fn stored_members(&self) -> Result<Vec<Member>, StoreError> {
         self.on_disk(|directory| directory.members()).await
+    }
+
+    /// The members on disk, without this node.
+    pub(super) async fn other_members(&self) -> Result<Vec<Member>, StoreError> {
+        let mut members = self.stored_members().await?;
+        members.retain(|member| member.address != self.server.address);
+        Ok(members)
     }
 
     pub(super) async fn store_members(&self, members: Vec<Member>) -> Result<(), StoreError> {

@@ -6,11 +6,11 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
-use super::context::{ANSWER, Context};
+use super::context::Context;
 use super::line::Line;
-use crate::client::leader::{Finder, Led, Patience};
-use crate::client::{Error, Options};
-use crate::wire::{Member, Role, Server};
+use crate::client::Error;
+use crate::client::leader::{Finder, Led};
+use crate::wire::{Role, Server};
 
 /// How often a node that does not vote asks one that does.
 const DISTANT: Duration = Duration::from_millis(500);
@@ -92,17 +92,8 @@ struct Distant {
 
 impl Distant {
     fn new(context: &Context) -> Self {
-        let options = Options {
-            timeout: ANSWER,
-            ..Options::default()
-        };
-        let patience = Patience {
-            node: ANSWER,
-            round: 2 * ANSWER,
-            ..Patience::default()
-        };
         Self {
-            finder: Finder::new(Arc::clone(&context.reach) as _, options, patience),
+            finder: context.finder(),
             led: None,
             next: Instant::now(),
         }
@@ -130,8 +121,8 @@ impl Distant {
     }
 
     async fn find(&mut self, context: &Context) {
-        let others = match context.stored_members().await {
-            Ok(members) => others(context, members),
+        let others = match context.other_members().await {
+            Ok(others) => others,
             Err(error) => return tracing::warn!(%error, "the members are not known"),
         };
         match self.finder.round(&others).await {
@@ -139,9 +130,4 @@ impl Distant {
             Err(error) => tracing::debug!(%error, "nobody knows who leads"),
         }
     }
-}
-
-fn others(context: &Context, members: Vec<Member>) -> Vec<Member> {
-    let other = |member: &Member| member.address != context.server.address;
-    members.into_iter().filter(other).collect()
 }

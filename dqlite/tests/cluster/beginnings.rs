@@ -3,7 +3,7 @@ use std::fs;
 use dqlite::membership::{Origin, Standing, StartError};
 use dqlite::node::BOOTSTRAP_ID;
 use dqlite::store::{DataDirectory, Pending};
-use dqlite::wire::{Role, Server};
+use dqlite::wire::{Member, Role, Server};
 
 use crate::certificates::Authority;
 use crate::peers::{Place, Three, lose_log};
@@ -112,8 +112,15 @@ async fn a_node_that_died_at_its_beginning_begins_again() {
         id: BOOTSTRAP_ID,
         address: place.address.clone(),
     };
+    let alone = Member {
+        id: BOOTSTRAP_ID,
+        address: place.address.clone(),
+        role: Role::Voter,
+    };
     let directory = DataDirectory::open(place.data()).unwrap();
-    directory.initialize(&identity, &[], Pending::Bootstrap).unwrap();
+    directory
+        .initialize(&identity, &[alone], Pending::Bootstrap)
+        .unwrap();
     drop(directory);
     let peer = place.resume().await;
     peer.write("begun after all").await;
