@@ -8,5 +8,7 @@ mod member;
 #[cfg(dqlite_static)]
 mod mends;
 #[cfg(dqlite_static)]
+mod observed;
+#[cfg(dqlite_static)]
 mod peer;
 mod wire;
