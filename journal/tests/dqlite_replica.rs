@@ -71,14 +71,17 @@ fn a_replica_that_is_behind_is_not_read() {
     let options = cluster.options(1);
     let reader = DqliteLog::new(options.clone()).reader();
     options.horizon.advance(Position(11));
-    for leader in [None, Some(cluster.nodes[0].address().to_owned())] {
-        *cluster.leader.lock() = leader;
+    let refuses = || {
         assert!(matches!(positions(&*reader, 0), Err(ReadError::Failed(_))));
         assert!(matches!(
             reader.values(&[Position(11)]),
             Err(ReadError::Failed(_))
         ));
-    }
+    };
+    refuses();
+    cluster.forget_leader();
+    refuses();
+    cluster.find_leader(0);
     let value = Bytes::copy_from_slice(&7_i64.to_le_bytes());
     assert_eq!(
         reader.values(&[Position(7)]).unwrap(),

@@ -1,4 +1,5 @@
 //! Three members in one process, and how to reach the log as one of them.
+#![allow(dead_code, reason = "every test file uses a part of it")]
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
