@@ -4,4 +4,10 @@
 //! to whichever node leads.
 
 pub mod client;
+pub mod dial;
+pub mod membership;
+pub mod node;
+pub mod proxy;
+pub mod store;
+pub mod tls;
 pub mod wire;

@@ -1,0 +1,143 @@
+//! Joining, and keeping the members on disk up to date.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use thiserror::Error;
+use tokio::sync::watch;
+use tokio::time::timeout;
+
+use super::change::Leader;
+use super::context::Context;
+use super::{ChangeError, Standing};
+use crate::client::leader::Finder;
+use crate::store::{Pending, StoreError};
+use crate::wire::{Member, Server};
+
+/// How often the leader is asked for the members when all is well, as go-dqlite does.
+const CALM: Duration = Duration::from_secs(30);
+/// How soon it is asked when something is not.
+const EAGER: Duration = Duration::from_secs(1);
+/// How long one try may take.
+const TRY: Duration = Duration::from_secs(5);
+
+/// Why the keeper has to try again.
+#[derive(Debug, Error)]
+enum Obstacle {
+    #[error(transparent)]
+    Cluster(#[from] ChangeError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Joins if that is to be done, and looks after the members, for ever.
+pub(super) async fn keep(
+    context: Arc<Context>,
+    leader: watch::Receiver<Option<Server>>,
+    standing: watch::Sender<Standing>,
+) {
+    let mut changes = leader.clone();
+    let mut keeper = Keeper {
+        leader: Leader::new(Arc::clone(&context), leader),
+        finder: context.finder(),
+        context,
+        standing,
+    };
+    loop {
+        let rest = match keeper.look().await {
+            Ok(rest) => rest,
+            Err(obstacle) => keeper.face(&obstacle).await,
+        };
+        if let Ok(Err(_)) = timeout(rest, changes.changed()).await {
+            return;
+        }
+    }
+}
+
+struct Keeper {
+    context: Arc<Context>,
+    leader: Leader,
+    finder: Finder,
+    standing: watch::Sender<Standing>,
+}
+
+impl Keeper {
+    /// Looks once, and says how soon to look again.
+    async fn look(&mut self) -> Result<Duration, Obstacle> {
+        let joining = self
+            .context
+            .on_disk(|directory| Ok(directory.is_pending(Pending::Join)))
+            .await?;
+        let mut members = self.leader.members(TRY).await?;
+        if joining {
+            if self.context.own_role(&members).is_none() {
+                self.leader.add(&self.context.server, TRY).await?;
+                members = self.leader.members(TRY).await?;
+            }
+            remember(&self.context, &members).await?;
+            self.context
+                .on_disk(|directory| directory.settle(Pending::Join))
+                .await?;
+        } else {
+            remember(&self.context, &members).await?;
+        }
+        Ok(self.stand(&members))
+    }
+
+    fn stand(&self, members: &[Member]) -> Duration {
+        let standing = match self.context.own_role(members) {
+            Some(role) => Standing::Member(role),
+            None => Standing::Removed,
+        };
+        self.standing.send_if_modified(|known| {
+            let changed = *known != standing;
+            if changed {
+                tracing::info!(?standing, "this node in its cluster");
+                *known = standing;
+            }
+            changed
+        });
+        CALM
+    }
+
+    async fn face(&mut self, obstacle: &Obstacle) -> Duration {
+        self.explain(obstacle);
+        if matches!(*self.standing.borrow(), Standing::Joining { .. }) {
+            return EAGER;
+        }
+        match self.ask_others().await {
+            Some(members) if self.context.own_role(&members).is_none() => self.stand(&members),
+            _ => EAGER,
+        }
+    }
+
+    /// The members as the leader knows them that others name. A node that was removed while it was away takes
+    /// itself for a voter, and the leader does not speak to it any more.
+    async fn ask_others(&mut self) -> Option<Vec<Member>> {
+        let others = self.context.other_members().await.ok()?;
+        let mut led = self.finder.round(&others).await.ok()?;
+        led.client.cluster().await.ok()
+    }
+
+    fn explain(&self, obstacle: &Obstacle) {
+        self.standing.send_if_modified(|standing| match standing {
+            Standing::Joining { obstacle: known } => {
+                let text = Some(obstacle.to_string());
+                let changed = *known != text;
+                if changed {
+                    tracing::warn!(%obstacle, "this node has not joined its cluster yet");
+                    *known = text;
+                }
+                changed
+            }
+            _ => false,
+        });
+    }
+}
+
+async fn remember(context: &Context, members: &[Member]) -> Result<(), StoreError> {
+    if context.stored_members().await?.as_slice() != members {
+        context.store_members(members.to_vec()).await?;
+    }
+    Ok(())
+}

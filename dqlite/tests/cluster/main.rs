@@ -1,0 +1,9 @@
+//! Nodes, alone and together, over TLS, in one process.
+
+mod beginnings;
+mod certificates;
+mod peers;
+mod single;
+mod tls;
+mod together;
+mod wait;
