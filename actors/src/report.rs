@@ -102,12 +102,18 @@ impl Meters {
             mailboxes: self.mailboxes.all().iter().map(|meter| meter.report()).collect(),
             gate: self.gate.report(),
             batches: self.batches.report(),
-            keyspace: shared.read(|state| self.keyspace.report(state)),
+            keyspace: self.keyspace(shared),
             hub: self.hub.report(),
             leases: self.leases.report(),
             compactor: self.compactions.report(),
             quota_bytes: self.space.quota(),
         }
+    }
+
+    fn keyspace(&self, shared: &SharedState) -> KeyspaceReport {
+        let mut report = shared.read(|state| self.keyspace.report(state));
+        report.ranges += shared.ranges();
+        report
     }
 
     /// Progress is supervised, not existence: an actor whose mailbox holds work must finish some of it.
