@@ -81,7 +81,7 @@ pub struct KeyspaceReport {
     pub puts: u64,
     /// Bytes of the keys and values put since the start.
     pub put_bytes: u64,
-    /// Ranges in commands decided since the start, conditions and pairs before among them.
+    /// Ranges read since the start, conditions and pairs before in commands among them.
     pub ranges: u64,
     /// Deletes decided since the start, whatever number of keys each found.
     pub deletes: u64,

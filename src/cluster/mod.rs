@@ -12,6 +12,8 @@ mod members;
 mod peer_port;
 mod voters;
 
+use std::fs::DirBuilder;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -70,6 +72,8 @@ impl ClusterMember {
         cluster: &ClusterSettings,
         pipeline: actors::Settings,
     ) -> Result<(Self, Pipeline, Member)> {
+        make_directory(&settings.data_dir)
+            .with_context(|| format!("cannot make the data directory {}", settings.data_dir.display()))?;
         let port = PeerPort::bind(&cluster.listen).await?;
         let foundation = lay_foundation(settings, cluster).await?;
         let stopping = CancellationToken::new();
@@ -144,14 +148,18 @@ impl ClusterMember {
     }
 }
 
+/// For its owner only: the log holds secrets.
+fn make_directory(path: &Path) -> std::io::Result<()> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    DirBuilder::new().recursive(true).mode(0o700).create(path)
+}
+
 async fn lay_foundation(settings: &Settings, cluster: &ClusterSettings) -> Result<Foundation> {
     let data_dir = settings.data_dir.clone();
-    let directory = tokio::task::spawn_blocking(move || {
-        std::fs::create_dir_all(&data_dir)
-            .with_context(|| format!("cannot create the data directory {}", data_dir.display()))?;
-        DataDirectory::open(data_dir).context("cannot use the data directory")
-    })
-    .await??;
+    let opened = move || DataDirectory::open(data_dir).context("cannot use the data directory");
+    let directory = tokio::task::spawn_blocking(opened).await??;
     let dialer = match tls(&cluster.tls)? {
         Some(tls) => Dialer::tls(tls),
         None => Dialer::plain(),

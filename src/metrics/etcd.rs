@@ -3,8 +3,6 @@
 //! What belongs to the parts of a storage engine or of Raft that are not here is left out: a rule over an
 //! absent series stays silent, one over an invented series would lie.
 
-use std::sync::atomic::Ordering::Relaxed;
-
 use actors::{Histogram, PipelineReport, Store};
 
 use super::exposition::{Exposition, Label};
@@ -33,7 +31,7 @@ pub(super) fn write(page: &mut Exposition, store: &Store, report: &PipelineRepor
     write_requests(page, report, calls);
     write_disk(page, store, report);
     write_maintenance(page, report, calls);
-    write_mvcc(page, report, calls);
+    write_mvcc(page, report);
     write_watches(page, report);
     write_leases(page, report);
 }
@@ -199,12 +197,6 @@ fn write_durations(page: &mut Exposition, name: &str, method: Option<&Method>, l
     }
 }
 
-fn started(calls: &RpcMetrics, method: &str) -> u64 {
-    calls
-        .method(method)
-        .map_or(0, |method| method.started.load(Relaxed))
-}
-
 /// Snapshots and defragmentation are timed as calls; compaction in milliseconds, as etcd times its own.
 fn write_maintenance(page: &mut Exposition, report: &PipelineReport, calls: &RpcMetrics) {
     for (method, name, help) in [
@@ -319,7 +311,7 @@ fn write_files(page: &mut Exposition, store: &Store) {
     }
 }
 
-fn write_mvcc(page: &mut Exposition, report: &PipelineReport, calls: &RpcMetrics) {
+fn write_mvcc(page: &mut Exposition, report: &PipelineReport) {
     let keyspace = &report.keyspace;
     page.counter(
         "etcd_mvcc_put_total",
@@ -334,7 +326,7 @@ fn write_mvcc(page: &mut Exposition, report: &PipelineReport, calls: &RpcMetrics
     page.counter(
         "etcd_mvcc_range_total",
         "Total number of ranges seen by this member.",
-        keyspace.ranges + started(calls, "KV/Range") + started(calls, "KV/RangeStream"),
+        keyspace.ranges,
     );
     page.counter(
         "etcd_mvcc_txn_total",
