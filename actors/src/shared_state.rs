@@ -138,7 +138,10 @@ fn stored_position(pair: &mut KeyValue) -> Option<(&mut KeyValue, Position)> {
 }
 
 impl ValueSource for SharedState {
+    /// The one read that a decision waits for: of a value that left memory and is compared, or kept. A thread
+    /// that drives actors may wait for a disk, but not for another member, so another thread does.
     fn value(&self, position: Position) -> Option<Bytes> {
-        self.reader.values(&[position]).ok()?.pop().flatten()
+        let read = || self.reader.values(&[position]).ok()?.pop().flatten();
+        std::thread::scope(|scope| scope.spawn(read).join().ok().flatten())
     }
 }

@@ -244,15 +244,22 @@ impl Store {
         self.compact_physically().await
     }
 
-    /// How much space the log takes. May block on the disk for a moment.
+    /// How much space the log takes.
     ///
     /// # Errors
     /// When the log cannot be read.
-    pub fn size(&self) -> Result<Size, RequestError> {
-        self.shared
-            .reader()
-            .size()
-            .map_err(|error| RequestError::Unreadable(error.to_string()))
+    pub async fn size(&self) -> Result<Size, RequestError> {
+        let store = self.clone();
+        blocking(move || store.measure()).await
+    }
+
+    /// As [`size`](Self::size), but blocks.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    pub fn measure(&self) -> Result<Size, RequestError> {
+        let size = self.shared.reader().size();
+        size.map_err(|error| RequestError::Unreadable(error.to_string()))
     }
 
     /// What goes on at the files of the log.

@@ -265,7 +265,7 @@ fn write_disk(page: &mut Exposition, store: &Store, report: &PipelineReport) {
         page.durations(name, &[], &report.batches.commit);
     }
     write_files(page, store);
-    if let Ok(size) = store.size() {
+    if let Ok(size) = store.measure() {
         let (total, in_use) = (
             "etcd_mvcc_db_total_size_in_bytes",
             "etcd_mvcc_db_total_size_in_use_in_bytes",

@@ -125,7 +125,8 @@ pub struct Claim {
     pub epoch: Epoch,
     /// The member that claims it.
     pub leader: u64,
-    /// Whether the claim was granted before and is only to be confirmed: nothing is promised anew.
+    /// Whether a majority has granted the claim before and is asked if it still stands. The answer is the same:
+    /// a member that was not among them promises itself now.
     pub confirm: bool,
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use journal::Journal;
 use tokio::sync::{Semaphore, oneshot, watch};
 
-use super::{Place, Places, Settings};
+use super::{Place, Places, Replayed, Settings};
 use crate::batch_meter::BatchMeter;
 use crate::cluster::{MemberDescription, Progress, Role, Roles};
 use crate::compactor::{BeginCompaction, Compactor, CompactorMeter};
@@ -37,12 +37,11 @@ struct Ground {
 /// The chain of a member that is alone: it leads for life.
 pub(super) fn assemble_alone<P: Place>(
     journal: Box<dyn Journal>,
-    shared: Arc<SharedState>,
-    settings: Settings,
+    replayed: Replayed,
     places: &Places<P>,
 ) -> (Store, Mailbox<WriteBatcher>) {
-    let identity = shared.reader().identity();
-    let ground = Ground::new(shared, identity.member_id, settings, None);
+    let identity = replayed.shared.reader().identity();
+    let ground = Ground::new(replayed, identity.member_id, None);
     let followers = ground.start_followers(places);
     let keyspace = ground.start_keyspace(&followers, None, places);
     let (allocator, batcher) = ground
@@ -60,12 +59,11 @@ pub(super) fn assemble_alone<P: Place>(
 pub(super) fn assemble_member<P: Place>(
     membership: Membership,
     description: MemberDescription,
-    shared: Arc<SharedState>,
-    settings: Settings,
+    replayed: Replayed,
     places: &Places<P>,
 ) -> (Member, watch::Sender<bool>, oneshot::Receiver<()>) {
     let cluster = ClusterMeters::default();
-    let ground = Ground::new(shared, membership.identity.member_id, settings, Some(cluster.clone()));
+    let ground = Ground::new(replayed, membership.identity.member_id, Some(cluster.clone()));
     let followers = ground.start_followers(places);
     let replicator = ground.start_replicator(&cluster, places);
     let keyspace = ground.start_keyspace(&followers, Some(&replicator), places);
@@ -125,13 +123,12 @@ pub(super) fn assemble_member<P: Place>(
 }
 
 impl Ground {
-    fn new(
-        shared: Arc<SharedState>,
-        member_id: u64,
-        settings: Settings,
-        cluster: Option<ClusterMeters>,
-    ) -> Self {
-        let in_use = shared.reader().size().map_or(0, |size| size.in_use);
+    fn new(replayed: Replayed, member_id: u64, cluster: Option<ClusterMeters>) -> Self {
+        let Replayed {
+            shared,
+            settings,
+            in_use,
+        } = replayed;
         let meters = Arc::new(Meters {
             mailboxes: MailboxMeters::new(),
             gate: Gate::new(settings.max_in_flight, settings.max_in_flight_bytes),

@@ -84,7 +84,7 @@ impl Maintenance for MaintenanceService {
 
     async fn status(&self, _: Request<pb::StatusRequest>) -> Result<Response<pb::StatusResponse>, Status> {
         let store = self.context.store();
-        let (revision, size) = (store.revision(), store.size().map_err(status::status)?);
+        let (revision, size) = (store.revision(), store.size().await.map_err(status::status)?);
         let index = u64::try_from(revision.0).unwrap_or_default();
         Ok(Response::new(pb::StatusResponse {
             header: self.context.header(revision),
