@@ -80,7 +80,9 @@ impl Server {
 
     #[cfg(not(feature = "dqlite"))]
     async fn open_member(_: &Settings, _: &ClusterSettings) -> Result<Self> {
-        anyhow::bail!("this build has no Dqlite: `make build` makes one that has (cargo build --features dqlite)")
+        anyhow::bail!(
+            "this build has no Dqlite: `make build` makes one that has (cargo build --features dqlite)"
+        )
     }
 
     /// Where the Cluster service makes its changes.

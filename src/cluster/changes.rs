@@ -64,7 +64,10 @@ impl ClusterChanges {
     /// When there is no leader to ask.
     pub(crate) async fn list(&self, linearizable: bool) -> Result<Vec<KnownMember>, RequestError> {
         let members = if linearizable {
-            self.membership.members(PATIENCE).await.map_err(|_| RequestError::TimedOut)?
+            self.membership
+                .members(PATIENCE)
+                .await
+                .map_err(|_| RequestError::TimedOut)?
         } else {
             self.directory.all()
         };

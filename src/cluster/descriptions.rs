@@ -37,7 +37,9 @@ pub(super) struct Descriptions {
 impl Descriptions {
     /// Takes in what a member says.
     pub(super) fn hear(&self, description: MemberDescription) {
-        self.heard.lock().insert(description.identity.member_id, description);
+        self.heard
+            .lock()
+            .insert(description.identity.member_id, description);
     }
 
     /// Completes members by what they say of themselves, all of them asked at once.
@@ -70,6 +72,8 @@ fn known(member: Member, heard: &HashMap<u64, MemberDescription>) -> KnownMember
         address: member.address,
         votes: member.role == Role::Voter,
         name: description.map(|said| said.name.clone()).unwrap_or_default(),
-        client_urls: description.map(|said| said.client_urls.clone()).unwrap_or_default(),
+        client_urls: description
+            .map(|said| said.client_urls.clone())
+            .unwrap_or_default(),
     }
 }

@@ -108,7 +108,8 @@ fn write(path: &Path, id: u64) -> io::Result<()> {
     write!(file, "{HEADING}\n{id:x}\n")?;
     file.sync_all()?;
     fs::rename(&new, path)?;
-    path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
+    path.parent()
+        .map_or(Ok(()), |folder| File::open(folder)?.sync_all())
 }
 
 #[cfg(test)]
@@ -122,7 +123,12 @@ mod tests {
         assert!(read(&path).unwrap().is_none());
         write(&path, 0xabc).unwrap();
         assert_eq!(read(&path).unwrap(), Some(0xabc));
-        for damaged in ["", "taffrail cluster 1\n0\n", "other\nabc\n", "taffrail cluster 1\nxyz\n"] {
+        for damaged in [
+            "",
+            "taffrail cluster 1\n0\n",
+            "other\nabc\n",
+            "taffrail cluster 1\nxyz\n",
+        ] {
             fs::write(&path, damaged).unwrap();
             assert!(read(&path).is_err(), "{damaged:?}");
         }

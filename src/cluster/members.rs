@@ -31,7 +31,10 @@ impl MemberDirectory {
     /// Begins to follow who the members are and who leads, until `stopping`.
     pub(super) fn start(foundation: &Foundation, stopping: &CancellationToken) -> Self {
         let membership = &foundation.membership;
-        let members = Arc::new(KnownMembers::new(foundation.settings.election_timeout / 2, Vec::new()));
+        let members = Arc::new(KnownMembers::new(
+            foundation.settings.election_timeout / 2,
+            Vec::new(),
+        ));
         let (node, known) = (membership.socket().address(), Arc::clone(&members));
         let leader = membership.leader();
         let (told, leader_id) = watch::channel(None);

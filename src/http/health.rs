@@ -20,7 +20,9 @@ pub(super) async fn health(State(site): State<Site>, RawQuery(query): RawQuery, 
         return refusal;
     }
     let excluded = values_of(query.as_deref(), "exclude");
-    let serializable = values_of(query.as_deref(), "serializable").iter().any(|value| value == "true");
+    let serializable = values_of(query.as_deref(), "serializable")
+        .iter()
+        .any(|value| value == "true");
     let reason = unhealthy(&site.store, &excluded, serializable).await;
     site.health.asked(reason.is_none());
     let body =

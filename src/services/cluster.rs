@@ -6,11 +6,11 @@ use proto::etcdserverpb as pb;
 use proto::etcdserverpb::cluster_server::Cluster;
 use tonic::{Request, Response, Status};
 
+#[cfg(feature = "dqlite")]
+use super::Changes;
 use super::Context;
 #[cfg(feature = "dqlite")]
 use super::cluster_of_several::Several;
-#[cfg(feature = "dqlite")]
-use super::Changes;
 
 /// Who belongs to the cluster: this server.
 pub(super) struct ClusterService {
@@ -50,7 +50,9 @@ impl Cluster for ClusterService {
     ) -> Result<Response<pb::MemberAddResponse>, Status> {
         #[cfg(feature = "dqlite")]
         if let Changes::Several(changes) = self.context.changes() {
-            return Several::new(&self.context, changes).member_add(request.into_inner()).await;
+            return Several::new(&self.context, changes)
+                .member_add(request.into_inner())
+                .await;
         }
         let urls = request.into_inner().peer_ur_ls;
         if urls.is_empty() || !urls.iter().all(|url| is_member_url(url)) {
@@ -78,7 +80,9 @@ impl Cluster for ClusterService {
     ) -> Result<Response<pb::MemberRemoveResponse>, Status> {
         #[cfg(feature = "dqlite")]
         if let Changes::Several(changes) = self.context.changes() {
-            return Several::new(&self.context, changes).member_remove(request.into_inner()).await;
+            return Several::new(&self.context, changes)
+                .member_remove(request.into_inner())
+                .await;
         }
         self.check_member(request.into_inner().id)?;
         // etcd's code for this text is Unknown, by an oversight that clients have come to see.
@@ -93,7 +97,9 @@ impl Cluster for ClusterService {
     ) -> Result<Response<pb::MemberUpdateResponse>, Status> {
         #[cfg(feature = "dqlite")]
         if let Changes::Several(changes) = self.context.changes() {
-            return Several::new(&self.context, changes).member_update(request.into_inner()).await;
+            return Several::new(&self.context, changes)
+                .member_update(request.into_inner())
+                .await;
         }
         let request = request.into_inner();
         self.check_member(request.id)?;
@@ -115,7 +121,9 @@ impl Cluster for ClusterService {
     ) -> Result<Response<pb::MemberListResponse>, Status> {
         #[cfg(feature = "dqlite")]
         if let Changes::Several(changes) = self.context.changes() {
-            return Several::new(&self.context, changes).member_list(request.into_inner()).await;
+            return Several::new(&self.context, changes)
+                .member_list(request.into_inner())
+                .await;
         }
         let header = self.context.header_without_revision();
         Ok(Response::new(pb::MemberListResponse {
@@ -130,7 +138,9 @@ impl Cluster for ClusterService {
     ) -> Result<Response<pb::MemberPromoteResponse>, Status> {
         #[cfg(feature = "dqlite")]
         if let Changes::Several(changes) = self.context.changes() {
-            return Several::new(&self.context, changes).member_promote(request.into_inner()).await;
+            return Several::new(&self.context, changes)
+                .member_promote(request.into_inner())
+                .await;
         }
         self.check_member(request.into_inner().id)?;
         Err(Status::failed_precondition(

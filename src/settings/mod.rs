@@ -218,12 +218,7 @@ fn without_meaning(matches: &ArgMatches) -> Option<String> {
         .iter()
         .map(|name| format!("--{name}"))
         .collect();
-    (!names.is_empty()).then(|| {
-        format!(
-            "accepted, but without meaning here: {}",
-            names.join(", ")
-        )
-    })
+    (!names.is_empty()).then(|| format!("accepted, but without meaning here: {}", names.join(", ")))
 }
 
 fn settings_of(line: CommandLine, mut warnings: Vec<String>) -> Result<Settings, SettingsError> {

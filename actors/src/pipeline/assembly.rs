@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use journal::Journal;
+use journal::{Identity, Journal};
 use tokio::sync::{Semaphore, oneshot, watch};
 
 use super::{Place, Places, Replayed, Settings};
@@ -48,7 +48,8 @@ pub(super) fn assemble_alone<P: Place>(
         .term_parts(keyspace)
         .start(journal, Tenure::Life, &places.write_path);
     let roles = Roles::alone(allocator);
-    let store = ground.build_store(identity, roles, None, &followers, places);
+    let router = ground.start_router(&roles, places);
+    let store = ground.build_store(identity, roles, followers.addresses(router, None));
     followers.lease_actor.tell(BeginLeases { store: store.clone() });
     followers.lease_actor.tell(RunLeases);
     followers.compactor.tell(BeginCompaction { store: store.clone() });
@@ -73,13 +74,9 @@ pub(super) fn assemble_member<P: Place>(
     let (role, seen) = watch::channel(Role::Waiting);
     let roles = Roles::new(seen, membership.patience);
     let read_index = ground.start_read_index(&membership, &roles, places);
-    let store = ground.build_store(
-        membership.identity,
-        roles,
-        Some(read_index.clone()),
-        &followers,
-        places,
-    );
+    let router = ground.start_router(&roles, places);
+    let addresses = followers.addresses(router, Some(read_index.clone()));
+    let store = ground.build_store(membership.identity, roles, addresses);
     followers.lease_actor.tell(BeginLeases { store: store.clone() });
     followers.compactor.tell(BeginCompaction { store: store.clone() });
 
@@ -120,6 +117,18 @@ pub(super) fn assemble_member<P: Place>(
         description,
     };
     (member, stopping, ended)
+}
+
+impl Followers {
+    fn addresses(&self, router: Mailbox<Router>, read_index: Option<Mailbox<ReadIndex>>) -> Addresses {
+        Addresses {
+            router,
+            lease_actor: self.lease_actor.clone(),
+            watch_hub: self.watch_hub.clone(),
+            compactor: self.compactor.clone(),
+            read_index,
+        }
+    }
 }
 
 impl Ground {
@@ -249,27 +258,17 @@ impl Ground {
         }
     }
 
-    fn build_store<P: Place>(
-        &self,
-        identity: journal::Identity,
-        roles: Roles,
-        read_index: Option<Mailbox<ReadIndex>>,
-        followers: &Followers,
-        places: &Places<P>,
-    ) -> Store {
+    fn start_router<P: Place>(&self, roles: &Roles, places: &Places<P>) -> Mailbox<Router> {
         let mailbox = &self.meters.mailboxes.router;
         let (space, shared) = (Arc::clone(&self.meters.space), Arc::clone(&self.shared));
         let (routes, meter) = (roles.clone(), Arc::clone(mailbox));
-        let router = places
+        let address = places
             .write_path
             .start(move || Router::new(space, shared, routes, meter));
-        let addresses = Addresses {
-            router: Mailbox::new(router, Arc::clone(mailbox)),
-            lease_actor: followers.lease_actor.clone(),
-            watch_hub: followers.watch_hub.clone(),
-            compactor: followers.compactor.clone(),
-            read_index,
-        };
+        Mailbox::new(address, Arc::clone(mailbox))
+    }
+
+    fn build_store(&self, identity: Identity, roles: Roles, addresses: Addresses) -> Store {
         let parts = StoreParts {
             shared: Arc::clone(&self.shared),
             identity,

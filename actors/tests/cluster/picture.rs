@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use actors::Store;
 use bytes::Bytes;
 use model::{
-    AlarmMember, Effect, HashKv, KeyValue, Lease, LeaseId, Position, RangeQuery, Revision, Scan, ScanStep, State,
-    Value,
+    AlarmMember, Effect, HashKv, KeyValue, Lease, LeaseId, Position, RangeQuery, Revision, Scan, ScanStep,
+    State, Value,
 };
 
 use crate::client::all;

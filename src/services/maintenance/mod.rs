@@ -15,11 +15,11 @@ use tonic::{Request, Response, Status};
 
 use self::alarm::Asked;
 pub(super) use self::snapshot::clear_leftovers;
-use super::kv::mismatched;
 #[cfg(feature = "dqlite")]
 use super::Changes;
 #[cfg(feature = "dqlite")]
 use super::cluster_of_several::not_changed;
+use super::kv::mismatched;
 use super::streams::{Answers, Session};
 use super::{CLUSTER_VERSION, Context, ETCD_VERSION, STORAGE_VERSION, status};
 
@@ -58,7 +58,10 @@ impl MaintenanceService {
     /// What is wrong with this member, for `Status`.
     fn errors(&self) -> Vec<String> {
         let store = self.context.store();
-        let leaderless = store.leader_id().is_none().then(|| RequestError::NoLeader.to_string());
+        let leaderless = store
+            .leader_id()
+            .is_none()
+            .then(|| RequestError::NoLeader.to_string());
         let alarms = store.alarms().into_iter();
         let alarms = alarms.map(alarm::described);
         leaderless.into_iter().chain(alarms).collect()

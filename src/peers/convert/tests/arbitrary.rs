@@ -9,10 +9,10 @@ use actors::{
 use bytes::Bytes;
 use journal::{Identity, Size};
 use model::{
-    Alarm, AlarmMember, AlarmAction, Command, Compare, CompareResult, CompareTarget, DeleteRange, DeleteRangeReply,
-    Effect, Event, KeyRange, KeyValue, Lease, LeaseGrant, LeaseGrantReply, LeaseId, Operation,
-    OperationReply, Position, Put, PutReply, RangeQuery, RangeReply, Refusal, Reply, Revision, SortOrder,
-    SortTarget, Txn, TxnReply, Value, Version,
+    Alarm, AlarmAction, AlarmMember, Command, Compare, CompareResult, CompareTarget, DeleteRange,
+    DeleteRangeReply, Effect, Event, KeyRange, KeyValue, Lease, LeaseGrant, LeaseGrantReply, LeaseId,
+    Operation, OperationReply, Position, Put, PutReply, RangeQuery, RangeReply, Refusal, Reply, Revision,
+    SortOrder, SortTarget, Txn, TxnReply, Value, Version,
 };
 use proptest::collection::vec;
 use proptest::option;

@@ -85,7 +85,10 @@ fn variants_inside_a_transaction_are_refused_by_name() {
 
 #[test]
 fn numbers_that_are_not_known_are_refused_by_name_and_number() {
-    let alarm = pb::Alarm { kind: 77, member_id: 1 };
+    let alarm = pb::Alarm {
+        kind: 77,
+        member_id: 1,
+    };
     let refused = alarm_from_wire(alarm);
     assert_eq!(
         refused,
