@@ -6,16 +6,14 @@ use actix::Actor as _;
 use bytes::Bytes;
 use journal::{Journal as _, MemoryCluster, MemoryJournal};
 use model::{Effect, Event, Lease, LeaseId, State, Version};
-use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 use tokio::task::{LocalSet, yield_now};
 
 use super::*;
 use crate::auto_compaction::AutoCompaction;
 use crate::clock::LeaseClock;
-use crate::cluster::{
-    Ask, AskOutcome, Claim, Epoch, Feeder, Image, MemberDescription, Members, PeerAnswer, Promised, Promises,
-};
+use crate::cluster::testing::{Puppet, Puppets};
+use crate::cluster::{Epoch, Promises};
 use crate::compactor::{Compactor, CompactorMeter};
 use crate::keyspace::{Followers, Keyspace, KeyspaceMeter};
 use crate::leadership::{BATCHES_UNDER_WAY, Subordinates};
@@ -27,73 +25,6 @@ use crate::space::Space;
 use crate::watch_hub::{HubMeter, WatchHub};
 
 const EPOCH: Epoch = Epoch(4);
-
-/// A leader that says what the test says.
-#[derive(Default)]
-struct Played {
-    /// The newest stream of the follower, and where it wanted to begin.
-    stream: Mutex<Option<(Feeder, Progress)>>,
-}
-
-impl Peer for Played {
-    fn ask(&self, _: Ask) -> PeerAnswer<AskOutcome> {
-        unreachable!("a follower only follows here")
-    }
-
-    fn follow(&self, _: u64, from: Progress) -> Following {
-        let (feeder, following) = Following::channel(from, 1 << 20);
-        *self.stream.lock() = Some((feeder, from));
-        following
-    }
-
-    fn promise(&self, _: Claim) -> PeerAnswer<Result<Promised, PeerError>> {
-        unreachable!("a follower only follows here")
-    }
-
-    fn image(&self) -> Image {
-        unreachable!("its own replica is newer")
-    }
-
-    fn describe(&self) -> PeerAnswer<Result<MemberDescription, PeerError>> {
-        unreachable!("a follower only follows here")
-    }
-}
-
-impl Played {
-    fn say(&self, followed: Followed) {
-        let stream = self.stream.lock();
-        let (feeder, _) = stream.as_ref().expect("it is followed");
-        feeder.try_send(followed).expect("room");
-    }
-
-    fn is_followed(&self) -> bool {
-        self.stream.lock().is_some()
-    }
-
-    fn followed_from(&self) -> Progress {
-        self.stream.lock().as_ref().expect("it is followed").1
-    }
-}
-
-struct Nobody;
-
-impl Members for Nobody {
-    fn me(&self) -> u64 {
-        1
-    }
-
-    fn voters(&self) -> Vec<u64> {
-        vec![1]
-    }
-
-    fn peer(&self, _: u64) -> Option<Arc<dyn Peer>> {
-        None
-    }
-
-    fn leader(&self) -> watch::Receiver<Option<u64>> {
-        watch::channel(None).1
-    }
-}
 
 /// A follower without its run of roles, on this log.
 struct Follower {
@@ -140,7 +71,7 @@ impl Follower {
         let (clock, keyspace) = (LeaseClock::fresh(), Meter::new("keyspace"));
         let leadership = Leadership {
             log: MemoryCluster::new().member(1),
-            members: Arc::new(Nobody),
+            members: Arc::new(Puppets(vec![])),
             promises: Arc::new(Promises::forgetful()),
             subordinates: subordinates(&shared, &clock, &keyspace),
             shared,
@@ -156,7 +87,7 @@ impl Follower {
     }
 
     /// Follows until `enough` is over, and gives up at that very point.
-    async fn follow_until(&mut self, leader: &Played, enough: impl Future<Output = ()>) {
+    async fn follow_until(&mut self, leader: &Puppet, enough: impl Future<Output = ()>) {
         tokio::select! {
             biased;
             failure = self.leadership.follow_stream(leader) => panic!("{failure}"),
@@ -217,7 +148,7 @@ async fn until(mut holds: impl FnMut() -> bool) {
 #[tokio::test]
 async fn a_batch_that_waits_for_room_is_not_counted() {
     let test = async {
-        let (mut follower, leader) = (Follower::of(&MemoryJournal::new()), Played::default());
+        let (mut follower, leader) = (Follower::of(&MemoryJournal::new()), Puppet::new().0);
         let (room, shared) = (
             Arc::clone(&follower.leadership.room),
             Arc::clone(&follower.leadership.shared),
@@ -258,7 +189,7 @@ async fn a_batch_that_waits_for_room_is_not_counted() {
 }
 
 /// Follows until something is before the keyspace that it has not begun with, and gives up then.
-async fn give_up_before_the_keyspace(follower: &mut Follower, leader: &Played, said: Followed) {
+async fn give_up_before_the_keyspace(follower: &mut Follower, leader: &Puppet, said: Followed) {
     let meter = Arc::clone(&follower.keyspace);
     let handed_over = async {
         until(|| leader.is_followed()).await;
@@ -271,7 +202,7 @@ async fn give_up_before_the_keyspace(follower: &mut Follower, leader: &Played, s
         1,
         "given up too late for this test"
     );
-    *leader.stream.lock() = None;
+    leader.forget_follower();
 }
 
 #[tokio::test]
@@ -279,7 +210,7 @@ async fn a_rebuild_that_was_given_up_counts_for_whoever_is_followed_next() {
     let test = async {
         let mut log = MemoryJournal::new();
         log.append(&[put(1), put(2), put(3)]).expect("a log in memory");
-        let (mut follower, leader) = (Follower::of(&log), Played::default());
+        let (mut follower, leader) = (Follower::of(&log), Puppet::new().0);
         give_up_before_the_keyspace(&mut follower, &leader, Followed::TooFarBehind).await;
         let asked = until(|| leader.is_followed());
         follower.follow_until(&leader, asked).await;
@@ -295,7 +226,7 @@ async fn a_rebuild_that_was_given_up_counts_for_whoever_is_followed_next() {
 #[tokio::test]
 async fn a_reconciliation_that_was_given_up_is_over_before_the_next_role() {
     let test = async {
-        let (mut follower, leader) = (Follower::of(&MemoryJournal::new()), Played::default());
+        let (mut follower, leader) = (Follower::of(&MemoryJournal::new()), Puppet::new().0);
         give_up_before_the_keyspace(&mut follower, &leader, standing(7, 1, [1, 2])).await;
         follower.leadership.all_applied().await;
         let leases = follower.leadership.shared.read(|state| state.leases().len());
@@ -307,14 +238,14 @@ async fn a_reconciliation_that_was_given_up_is_over_before_the_next_role() {
 #[tokio::test]
 async fn a_batch_that_does_not_follow_on_sends_it_back_to_the_beginning() {
     let test = async {
-        let (mut follower, leader) = (Follower::of(&MemoryJournal::new()), Played::default());
+        let (mut follower, leader) = (Follower::of(&MemoryJournal::new()), Puppet::new().0);
         let play = async {
             until(|| leader.is_followed()).await;
             for followed in [standing(7, 1, []), Followed::Continued, batch(9, 1)] {
                 leader.say(followed);
             }
         };
-        let (failure, ()) = tokio::join!(follower.leadership.follow_stream(&leader), play);
+        let (failure, ()) = tokio::join!(follower.leadership.follow_stream(leader.as_ref()), play);
         assert_eq!(failure.to_string(), "batch 9 came after batch 8");
         assert_eq!(follower.leadership.progress, Progress::default());
         assert_eq!(follower.leadership.shared.revision(), Revision(1));
