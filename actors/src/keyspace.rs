@@ -39,22 +39,22 @@ pub(crate) struct Void {
 /// A batch that the leader says is durable.
 pub(crate) struct ApplyFollowed {
     pub(crate) effects: Arc<Vec<Effect>>,
-    /// Room of the follower, given back when the batch is applied.
+    /// Given back when the batch is applied.
     pub(crate) room: OwnedSemaphorePermit,
 }
 
 /// Leases, alarms and the compact revision are to become these.
 pub(crate) struct Reconcile {
     pub(crate) rest: Rest,
-    /// Told when they have.
-    pub(crate) done: oneshot::Sender<()>,
+    /// Given back when they have.
+    pub(crate) room: OwnedSemaphorePermit,
 }
 
 /// The state is to become this one, which was read from a replica.
 pub(crate) struct Rebuild {
     pub(crate) state: Box<State>,
-    /// Told when it has.
-    pub(crate) done: oneshot::Sender<()>,
+    /// Given back when it has.
+    pub(crate) room: OwnedSemaphorePermit,
 }
 
 /// This member begins to lead: batches are counted from one on, and replicated. Or it leads no more.
@@ -225,7 +225,7 @@ impl Keyspace {
         if !effects.is_empty() {
             self.apply_effects(effects);
         }
-        let _gone = reconcile.done.send(());
+        drop(reconcile.room);
     }
 
     /// Those who follow the log learn that they missed something, and that history up to the compact revision is gone.
@@ -239,7 +239,7 @@ impl Keyspace {
             }
         });
         self.publish(Arc::new(committed));
-        let _gone = rebuild.done.send(());
+        drop(rebuild.room);
     }
 
     fn count(&mut self, epoch: Option<Epoch>) {

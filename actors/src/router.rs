@@ -136,7 +136,7 @@ impl Forward {
     }
 
     async fn wait(self, submit: Submit) {
-        self.roles.changed_within(self.left()).await;
+        self.roles.led_within(self.left()).await;
         self.give_back(submit);
     }
 

@@ -332,8 +332,15 @@ impl WriteBatcher {
         if self.abdicating
             && let Tenure::Elected(elected) = mem::replace(&mut self.tenure, Tenure::Over)
         {
+            self.close();
             let _gone = elected.over.send(());
         }
+    }
+
+    /// Gives up the log and its thread. The batcher itself goes with the last one who can send to it.
+    fn close(&mut self) {
+        self.writer.close();
+        self.itself = None;
     }
 }
 

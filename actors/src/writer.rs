@@ -41,7 +41,7 @@ pub(crate) enum Writer {
     Thread(WriterThread),
     /// Each batch is committed where it is submitted.
     Inline(Box<dyn Journal>, Mailbox<WriteBatcher>),
-    /// Between two states, and after a thread was refused.
+    /// Between two states, after a thread was refused, and at the end.
     Gone,
 }
 
@@ -67,6 +67,11 @@ impl Writer {
             Self::Inline(journal, batcher) => batcher.tell(write(journal.as_mut(), batch)),
             _ => panic!("the log writer was not started"),
         }
+    }
+
+    /// Closes the log. It must not have a batch.
+    pub(crate) fn close(&mut self) {
+        *self = Self::Gone;
     }
 }
 

@@ -10,6 +10,8 @@ mod messages;
 mod peers;
 mod promises;
 mod roles;
+#[cfg(test)]
+pub(crate) mod testing;
 
 pub use feed::{Feeder, Following, NotFed};
 pub use image::{Image, ImageWriter};

@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
+use tokio::sync::watch::error::RecvError;
+use tokio::time::timeout;
 
 use super::messages::Epoch;
 use super::peers::Peer;
@@ -86,7 +88,12 @@ impl Roles {
     /// # Errors
     /// [`RequestError::TimedOut`] when nobody does within the patience.
     pub(crate) async fn settled(&self) -> Result<Role, RequestError> {
-        self.wait_for(|role| !matches!(role, Role::Waiting)).await
+        let mut role = self.role.clone();
+        match timeout(self.patience.request, role.wait_for(is_settled)).await {
+            Ok(Ok(role)) => Ok(role.clone()),
+            Ok(Err(_)) => Err(RequestError::Stopped),
+            Err(_) => Err(RequestError::TimedOut),
+        }
     }
 
     /// The office once this member leads.
@@ -101,33 +108,128 @@ impl Roles {
         }
     }
 
+    /// Waits until somebody leads, at most this long. A leader that came a moment ago is not missed.
+    pub(crate) async fn led_within(&self, limit: Duration) {
+        let mut role = self.role.clone();
+        let led = async { lasting(role.wait_for(is_settled).await).await };
+        let _nobody = timeout(limit, led).await;
+    }
+
     /// Waits until the role is another one than it is now, at most this long.
     pub(crate) async fn changed_within(&self, limit: Duration) {
+        let _unchanged = timeout(limit, self.changed()).await;
+    }
+
+    /// Waits until the role is another one than it is now.
+    pub(crate) async fn changed(&self) {
         let mut role = self.role.clone();
         role.mark_unchanged();
-        let _unchanged = tokio::time::timeout(limit, role.changed()).await;
+        lasting(role.changed().await).await;
     }
 
     /// Waits until there has been no leader for longer than streams that demand one put up with.
     pub(crate) async fn leader_lost(&self) {
         let mut role = self.role.clone();
-        while role.wait_for(|role| matches!(role, Role::Waiting)).await.is_ok() {
-            let settled = role.wait_for(|role| !matches!(role, Role::Waiting));
-            if tokio::time::timeout(self.patience.leader, settled).await.is_err() {
-                return;
+        loop {
+            lasting(role.wait_for(|role| !is_settled(role)).await).await;
+            match timeout(self.patience.leader, role.wait_for(is_settled)).await {
+                Ok(settled) => drop(lasting(settled).await),
+                Err(_) => return,
             }
         }
-        // Nobody plays any role any more: a member that is alone leads to the end.
-        std::future::pending::<()>().await;
+    }
+}
+
+fn is_settled(role: &Role) -> bool {
+    !matches!(role, Role::Waiting)
+}
+
+/// What was waited for, unless nobody plays any role any more: then nothing is left to be waited for, and
+/// whoever waits goes with the pipeline. A member that is alone leads to the end.
+async fn lasting<T>(waited: Result<T, RecvError>) -> T {
+    match waited {
+        Ok(seen) => seen,
+        Err(_) => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::Instant;
+
+    use super::*;
+    use crate::cluster::testing::Puppet;
+
+    const PATIENCE: Duration = Duration::from_secs(5);
+
+    fn following() -> Role {
+        Role::Following {
+            leader: 2,
+            peer: Puppet::new().0,
+        }
     }
 
-    async fn wait_for(&self, wanted: impl FnMut(&Role) -> bool) -> Result<Role, RequestError> {
-        let mut role = self.role.clone();
-        let waited = tokio::time::timeout(self.patience.request, role.wait_for(wanted)).await;
-        match waited {
-            Ok(Ok(role)) => Ok(role.clone()),
-            Ok(Err(_)) => Err(RequestError::Stopped),
-            Err(_) => Err(RequestError::TimedOut),
+    fn waiting() -> (watch::Sender<Role>, Roles) {
+        let (role, seen) = watch::channel(Role::Waiting);
+        let patience = Patience {
+            request: PATIENCE,
+            leader: PATIENCE,
+        };
+        (role, Roles::new(seen, patience))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_leader_that_came_before_anybody_waited_is_not_missed() {
+        let (role, roles) = waiting();
+        role.send_replace(following());
+        let begun = Instant::now();
+        roles.led_within(PATIENCE).await;
+        assert!(roles.settled().await.is_ok());
+        assert_eq!(begun.elapsed(), Duration::ZERO);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_waits_in_vain_waits_as_long_as_agreed() {
+        let (role, roles) = waiting();
+        let begun = Instant::now();
+        roles.led_within(PATIENCE).await;
+        assert_eq!(begun.elapsed(), PATIENCE);
+        let outcome = roles.settled().await;
+        assert_eq!(outcome.err(), Some(RequestError::TimedOut));
+        assert_eq!(begun.elapsed(), PATIENCE * 2);
+        drop(role);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn when_nobody_plays_a_role_any_more_no_wait_is_busy() {
+        let (role, roles) = waiting();
+        drop(role);
+        let begun = Instant::now();
+        roles.led_within(PATIENCE).await;
+        roles.changed_within(PATIENCE).await;
+        assert_eq!(begun.elapsed(), PATIENCE * 2);
+        assert_eq!(roles.settled().await.err(), Some(RequestError::Stopped));
+        let lost = timeout(PATIENCE * 2, roles.leader_lost()).await;
+        assert!(lost.is_err(), "there will be no leader, and nobody to say so");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_leader_is_lost_when_none_has_come_for_long_enough() {
+        let (role, roles) = waiting();
+        let changes = async {
+            for _ in 0..3 {
+                tokio::time::sleep(PATIENCE / 2).await;
+                role.send_replace(following());
+                tokio::time::sleep(PATIENCE / 2).await;
+                role.send_replace(Role::Waiting);
+            }
+            std::future::pending::<()>().await;
+        };
+        let begun = Instant::now();
+        tokio::select! {
+            () = roles.leader_lost() => {}
+            () = changes => {}
         }
+        assert_eq!(begun.elapsed(), PATIENCE * 3 + PATIENCE);
     }
 }

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use journal::{Claim, ReadError};
 use model::{Effect, Event, Rest, Revision, State};
 use thiserror::Error;
-use tokio::sync::oneshot;
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::{BATCHES_UNDER_WAY, Leadership};
 use crate::cluster::{Peer, PeerError};
@@ -50,7 +50,8 @@ impl Leadership {
             let events = self.read_events(from).await?;
             let Some(last) = events.last() else { break };
             from = last.version.mod_revision.next();
-            self.apply(events.into_iter().map(Effect::Key).collect()).await?;
+            let effects = Arc::new(events.into_iter().map(Effect::Key).collect());
+            self.apply(effects, self.room().await?);
         }
         self.all_applied().await;
         Ok(())
@@ -62,24 +63,27 @@ impl Leadership {
         Ok(read.map_err(|_| NotCaughtUp::Stopped)??)
     }
 
-    /// Has effects applied that are durable, when the keyspace has room for them.
-    pub(super) async fn apply(&self, effects: Vec<Effect>) -> Result<(), NotCaughtUp> {
+    /// Room for one more thing before the keyspace.
+    pub(super) async fn room(&self) -> Result<OwnedSemaphorePermit, NotCaughtUp> {
         let room = Arc::clone(&self.room).acquire_owned().await;
-        let room = room.map_err(|_| NotCaughtUp::Stopped)?;
-        let effects = Arc::new(effects);
-        self.subordinates.keyspace.tell(ApplyFollowed { effects, room });
-        Ok(())
+        room.map_err(|_| NotCaughtUp::Stopped)
     }
 
-    /// Waits until the keyspace has applied everything it was given.
+    /// Has effects applied that are durable.
+    pub(super) fn apply(&self, effects: Arc<Vec<Effect>>, room: OwnedSemaphorePermit) {
+        self.subordinates.keyspace.tell(ApplyFollowed { effects, room });
+    }
+
+    /// Waits until the keyspace has done everything it was given.
     pub(super) async fn all_applied(&self) {
         let _all_the_room = self.room.acquire_many(BATCHES_UNDER_WAY).await;
     }
 
     pub(super) async fn reconcile(&self, rest: Rest) -> Result<(), NotCaughtUp> {
-        let (done, reconciled) = oneshot::channel();
-        self.subordinates.keyspace.tell(Reconcile { rest, done });
-        reconciled.await.map_err(|_| NotCaughtUp::Stopped)
+        let room = self.room().await?;
+        self.subordinates.keyspace.tell(Reconcile { rest, room });
+        self.all_applied().await;
+        Ok(())
     }
 
     async fn rebuild(&self, state: State) -> Result<(), NotCaughtUp> {
@@ -90,10 +94,11 @@ impl Leadership {
             revision = state.revision().0,
             "the state was rebuilt from a replica"
         );
-        let (done, rebuilt) = oneshot::channel();
+        let room = self.room().await?;
         let state = Box::new(state);
-        self.subordinates.keyspace.tell(Rebuild { state, done });
-        rebuilt.await.map_err(|_| NotCaughtUp::Stopped)
+        self.subordinates.keyspace.tell(Rebuild { state, room });
+        self.all_applied().await;
+        Ok(())
     }
 
     /// Begins again from a replica, when the history behind this member's state is compacted: from its own if

@@ -1,5 +1,8 @@
 //! Following the leader: its batches are this member's batches.
 
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 
 use model::{Position, Rest, Revision};
@@ -100,11 +103,13 @@ impl Leadership {
                 effects,
                 lease_clock_ms,
             } => {
+                // What is counted must be handed over: nothing may be waited for in between.
+                let room = self.room().await?;
                 if matches!(place, Place::Live) {
                     self.count(sequence)?;
                     self.clock.align(lease_clock_ms);
                 }
-                self.apply(Arc::unwrap_or_clone(effects)).await?;
+                self.apply(effects, room);
             }
         }
         Ok(())

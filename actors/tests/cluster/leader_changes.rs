@@ -235,7 +235,9 @@ async fn the_same_member_leads_again_and_again() {
             .expect("stored");
         store.submit(delete("key")).await.expect("stored");
         cluster.sees(1, None);
-        eventually("it leads no more", || !cluster.leads(1)).await;
+        let log = cluster.log_of(1);
+        let left = || !cluster.leads(1) && log.writers() == 0;
+        eventually("it leads no more, and holds nothing", left).await;
         cluster.sees(1, Some(1));
         cluster.until_leads(1).await;
     }

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -50,6 +51,8 @@ pub struct MemberLog {
     reader: Arc<Replica>,
     record: Record,
     held: Arc<Held>,
+    /// Writers that were not closed yet.
+    writers: Arc<AtomicUsize>,
 }
 
 impl MemberLog {
@@ -63,7 +66,13 @@ impl MemberLog {
             }),
             record: record.clone(),
             held: Arc::default(),
+            writers: Arc::default(),
         }
+    }
+
+    /// How many writers this member has open.
+    pub fn writers(&self) -> usize {
+        self.writers.load(Relaxed)
     }
 
     /// Holds this member's appends up until they are released.
@@ -94,9 +103,11 @@ impl SharedLog for MemberLog {
     }
 
     fn writer(&self, claim: &Claim) -> Result<Box<dyn Journal>, AppendError> {
+        let inner = self.inner.writer(claim)?;
+        self.writers.fetch_add(1, Relaxed);
         Ok(Box::new(Writer {
             log: self.clone(),
-            inner: self.inner.writer(claim)?,
+            inner,
         }))
     }
 
@@ -116,6 +127,12 @@ impl SharedLog for MemberLog {
 struct Writer {
     log: MemberLog,
     inner: Box<dyn Journal>,
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.log.writers.fetch_sub(1, Relaxed);
+    }
 }
 
 impl Journal for Writer {

@@ -149,3 +149,21 @@ async fn a_promise_that_got_through_while_its_answer_did_not_is_kept() {
     cluster.network.heal();
     cluster.until_leads(2).await;
 }
+
+#[tokio::test]
+async fn a_member_that_was_away_when_the_leader_took_over_can_confirm_it() {
+    let cluster = Cluster::start(&Choices::default());
+    cluster.network.isolate(3, MEMBERS);
+    cluster.elect_for(Some(1), MEMBERS);
+    cluster.until_leads(1).await;
+    cluster.store(2).submit(put("key", "1")).await.expect("stored");
+    cluster.network.heal();
+    cluster.network.isolate(2, MEMBERS);
+    for id in [1, 3] {
+        let store = cluster.store(id);
+        within("a read", store.linearize()).await.expect("confirmed");
+        assert_eq!(value(&store, "key").await, Some("1".into()));
+        let looked = within("a transaction", store.submit(look("key"))).await;
+        assert!(looked.is_ok(), "{looked:?}");
+    }
+}
