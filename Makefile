@@ -5,6 +5,8 @@ SHELL := bash
 .DEFAULT_GOAL := help
 
 CARGO ?= cargo
+# The server as it is released: on SQLite, and on Dqlite, which `make deps` obtains.
+WHOLE := --features taffrail/dqlite
 # Arguments for `make run`, e.g. make run ARGS="--listen-client-urls http://127.0.0.1:12379"
 ARGS ?=
 
@@ -16,8 +18,8 @@ help: ## List what can be made
 run: ## Serve on 127.0.0.1:2379, with the log in ./taffrail.data
 	$(CARGO) run --release --locked -- $(ARGS)
 
-build: ## Build the server, optimized: target/release/taffrail
-	$(CARGO) build --release --locked
+build: deps ## Build the server with Dqlite, optimized: target/release/taffrail
+	$(CARGO) build --release --locked $(WHOLE)
 
 deps: ## Install what the build and the tests need from Debian, and fetch dqlite's source, if missing
 	@deploy/install-test-dependencies.sh
@@ -28,13 +30,14 @@ format: ## Format the Rust sources
 
 lint: deps ## Check format and lints
 	$(CARGO) fmt --all --check
-	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+	$(CARGO) clippy --workspace --all-targets --locked $(WHOLE) -- -D warnings
+	$(CARGO) clippy --locked -- -D warnings
 
 doc: deps ## Check the documentation
-	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --locked
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --locked $(WHOLE)
 
 test: lint doc ## Run everything that needs Rust and Debian's packages only
-	$(CARGO) test --workspace --locked
+	$(CARGO) test --workspace --locked $(WHOLE)
 
 peers: ## Build the etcd and etcdctl to compare with (needs Go)
 	tests/parity/build.sh

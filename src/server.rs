@@ -89,7 +89,7 @@ impl Server {
     fn changes(&self) -> Changes {
         #[cfg(feature = "dqlite")]
         if let Some(member) = &self.member {
-            return Changes::Several(member.changes());
+            return Changes::Several(Box::new(member.changes()));
         }
         Changes::Alone
     }

@@ -156,11 +156,7 @@ enum Fed {
 }
 
 /// Feeds what was missed.
-fn feed_all(
-    feeder: &Feeder,
-    from: Progress,
-    missed: impl Iterator<Item = (Progress, Followed)>,
-) -> Fed {
+fn feed_all(feeder: &Feeder, from: Progress, missed: impl Iterator<Item = (Progress, Followed)>) -> Fed {
     let mut reached = from;
     for (progress, followed) in missed {
         match feeder.try_send(followed) {

@@ -14,7 +14,7 @@ use std::time::{Duration, SystemTime};
 use common::{created, keys, lease, replayed};
 use journal::{DqliteLog, DqliteOptions, SharedLog as _};
 use model::{Effect, Position};
-use support::{Node, free_address};
+use support::Node;
 use tempfile::TempDir;
 
 const FOLDER: &str = "JOURNAL_TEST_DQLITE_CRASH_FOLDER";

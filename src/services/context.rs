@@ -61,7 +61,7 @@ pub enum Changes {
     Alone,
     /// Members come and go.
     #[cfg(feature = "dqlite")]
-    Several(ClusterChanges),
+    Several(Box<ClusterChanges>),
 }
 
 impl Context {

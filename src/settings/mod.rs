@@ -15,7 +15,7 @@ use std::time::Duration;
 use actors::AutoCompaction;
 use clap::{ArgMatches, CommandFactory, FromArgMatches};
 
-pub(crate) use cluster::{Backend, ClusterSettings, InitialMember, PeerTls};
+pub(crate) use cluster::{Backend, ClusterSettings, PeerTls};
 pub(crate) use errors::SettingsError;
 pub(crate) use flags::{Command, RestoreFlags};
 pub(crate) use tls::TlsSettings;

@@ -111,7 +111,7 @@ impl Roles {
     /// Waits until somebody leads, at most this long. A leader that came a moment ago is not missed.
     pub(crate) async fn led_within(&self, limit: Duration) {
         let mut role = self.role.clone();
-        let led = async { lasting(role.wait_for(is_settled).await).await };
+        let led = async { lasting(role.wait_for(is_settled).await.map(drop)).await };
         let _nobody = timeout(limit, led).await;
     }
 
@@ -131,11 +131,13 @@ impl Roles {
     pub(crate) async fn leader_lost(&self) {
         let mut role = self.role.clone();
         loop {
-            lasting(role.wait_for(|role| !is_settled(role)).await).await;
-            match timeout(self.patience.leader, role.wait_for(is_settled)).await {
-                Ok(settled) => drop(lasting(settled).await),
-                Err(_) => return,
-            }
+            let waiting = role.wait_for(|role| !is_settled(role)).await.map(drop);
+            lasting(waiting).await;
+            let settled = timeout(self.patience.leader, role.wait_for(is_settled)).await;
+            let Ok(settled) = settled.map(|settled| settled.map(drop)) else {
+                return;
+            };
+            lasting(settled).await;
         }
     }
 }

@@ -72,6 +72,7 @@ impl Forwarder {
         }
     }
 
+    #[cfg(test)]
     pub(super) fn report(&self) -> GateReport {
         self.gate.report()
     }

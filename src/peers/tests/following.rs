@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use actors::{Ask, Epoch, Followed, NotFed, Peer, PeerError, Progress, Standing, Told};
 use bytes::Bytes;
-use model::{Alarm, Effect, Event, Lease, LeaseId, Position, Revision, Version};
+use model::{Alarm, AlarmMember, Effect, Event, Lease, LeaseId, Position, Revision, Version};
 
 use super::fake_member::{Follower, Visitors};
 use super::*;
@@ -73,7 +73,10 @@ async fn a_follower_hears_everything_in_order_and_says_how_far_it_is() {
                 ttl: 2,
                 deadline_ms: 3,
             }],
-            alarms: vec![Alarm::NoSpace],
+            alarms: vec![AlarmMember {
+                alarm: Alarm::NoSpace,
+                member_id: 1,
+            }],
             lease_clock_ms: 9,
         };
         let opening = [

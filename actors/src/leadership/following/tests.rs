@@ -33,7 +33,7 @@ struct Follower {
 }
 
 fn subordinates(shared: &Arc<SharedState>, clock: &LeaseClock, keyspace: &Arc<Meter>) -> Subordinates {
-    let space = Arc::new(Space::new(None, 0));
+    let space = Arc::new(Space::new(None, 0, 1));
     let meter = Meter::new("other");
     let (leases, hub) = (Arc::new(LeaseMeter::default()), Arc::new(HubMeter::default()));
     let compactions = Arc::new(CompactorMeter::default());
