@@ -8,8 +8,8 @@ mod streams;
 use std::sync::Arc;
 
 use actors::{
-    Ask, AskOutcome, Claim, Epoch, Following, GateReport, Image, MemberDescription, Peer, PeerAnswer,
-    PeerError, Progress, Promised,
+    Ask, AskOutcome, Claim, Epoch, Following, Image, MemberDescription, Peer, PeerAnswer, PeerError,
+    Progress, Promised,
 };
 use proto::peer as pb;
 use tokio::runtime::Handle;
@@ -83,7 +83,7 @@ impl RemotePeer {
 
     /// What was asked of the member and is not answered yet.
     #[cfg(test)]
-    pub fn report(&self) -> GateReport {
+    pub fn report(&self) -> actors::GateReport {
         self.forwarder.report()
     }
 }
