@@ -89,7 +89,7 @@ fn run_and_kill(folder: &Path, round: u32) -> i64 {
     let (first, began) = mpsc::channel();
     let reading = std::thread::spawn(move || {
         let stored = lines.map_while(Result::ok).filter_map(stored);
-        stored.inspect(|_| drop(first.send(()))).max()
+        stored.inspect(|_| tell(&first)).max()
     });
     // Now and then it is killed while it starts.
     if round % 4 != 3 {
@@ -101,6 +101,11 @@ fn run_and_kill(folder: &Path, round: u32) -> i64 {
     child.kill().unwrap();
     child.wait().unwrap();
     reading.join().unwrap().unwrap_or(1)
+}
+
+/// Nobody listens any more after the first time.
+fn tell(first: &mpsc::Sender<()>) {
+    let _unheard = first.send(());
 }
 
 fn stored(line: String) -> Option<i64> {
