@@ -11,4 +11,6 @@ mod mends;
 mod observed;
 #[cfg(dqlite_static)]
 mod peer;
+#[cfg(dqlite_static)]
+mod sqlite;
 mod wire;

@@ -42,16 +42,14 @@ struct Cluster {
     members: Vec<Member>,
     seen: Vec<TaffrailRaft>,
     told: Receiver<(usize, TaffrailRaft)>,
-    /// Outlive the members, which are dropped first.
-    ears: Vec<Box<Ear>>,
+    /// Stay where they are, and outlive the members, which are dropped first.
+    ears: Vec<Ear>,
 }
 
 impl Cluster {
     fn new(folders: &[&Path]) -> Self {
         let (tell, told) = channel();
-        let ears: Vec<_> = (0..folders.len())
-            .map(|place| Box::new(Ear(place, tell.clone())))
-            .collect();
+        let ears: Vec<_> = (0..folders.len()).map(|place| Ear(place, tell.clone())).collect();
         let mut cluster = Self {
             members: Vec::new(),
             seen: vec![TaffrailRaft::default(); folders.len()],
@@ -68,7 +66,7 @@ impl Cluster {
         let mut member = Member::create(place as u64 + 1, &address(folder), folder);
         assert_eq!(member.bind(&address(folder)), DQLITE_OK);
         assert_eq!(member.connect_with(connect, ptr::null_mut()), DQLITE_OK);
-        let ear = ptr::from_ref(&*self.ears[place]).cast_mut().cast();
+        let ear = ptr::from_ref(&self.ears[place]).cast_mut().cast();
         // SAFETY: the node lives and is not started; the ear outlives it.
         let set = unsafe { taffrail_node_set_raft_changed(member.node(), Some(tell), ear) };
         assert_eq!(set, DQLITE_OK);
