@@ -125,8 +125,16 @@ impl Leader {
         }
     }
 
+    /// Any node tells the members as it knows them, so this one must say first that it leads still.
     async fn try_members(&mut self) -> Result<Vec<Member>, Error> {
-        self.connected().await?.cluster().await
+        let client = self.connected().await?;
+        let leader = client.leader().await?;
+        let members = client.cluster().await?;
+        let asked = self.line.as_ref().map(Line::address);
+        if leader.as_ref().map(|leader| &*leader.address) == asked {
+            return Ok(members);
+        }
+        Err(Error::NotLeader("the leader of before leads no more".to_owned()))
     }
 
     async fn try_transfer(&mut self, id: u64) -> Result<(), Error> {

@@ -14,10 +14,8 @@ use crate::client::leader::Finder;
 use crate::store::{Pending, StoreError};
 use crate::wire::{Member, Server};
 
-/// How often the leader is asked for the members when all is well, as go-dqlite does.
-const CALM: Duration = Duration::from_secs(30);
-/// How soon it is asked when something is not.
-const EAGER: Duration = Duration::from_secs(1);
+/// How often the leader is asked for the members. Go-dqlite asks every 30 s, over a new connection each time.
+const EVERY: Duration = Duration::from_secs(1);
 /// How long one try may take.
 const TRY: Duration = Duration::from_secs(5);
 
@@ -40,15 +38,16 @@ pub(super) async fn keep(
     let mut keeper = Keeper {
         leader: Leader::new(Arc::clone(&context), leader),
         finder: context.finder(),
+        joining: None,
+        stored: Vec::new(),
         context,
         standing,
     };
     loop {
-        let rest = match keeper.look().await {
-            Ok(rest) => rest,
-            Err(obstacle) => keeper.face(&obstacle).await,
-        };
-        if let Ok(Err(_)) = timeout(rest, changes.changed()).await {
+        if let Err(obstacle) = keeper.look().await {
+            keeper.face(&obstacle).await;
+        }
+        if let Ok(Err(_)) = timeout(EVERY, changes.changed()).await {
             return;
         }
     }
@@ -58,33 +57,48 @@ struct Keeper {
     context: Arc<Context>,
     leader: Leader,
     finder: Finder,
+    /// Whether the node has yet to be added; not known before the disk was asked.
+    joining: Option<bool>,
+    /// The members that are known to be on disk.
+    stored: Vec<Member>,
     standing: watch::Sender<Standing>,
 }
 
 impl Keeper {
-    /// Looks once, and says how soon to look again.
-    async fn look(&mut self) -> Result<Duration, Obstacle> {
-        let joining = self
-            .context
-            .on_disk(|directory| Ok(directory.is_pending(Pending::Join)))
-            .await?;
+    /// Looks once.
+    async fn look(&mut self) -> Result<(), Obstacle> {
+        let joining = self.is_joining().await?;
         let mut members = self.leader.members(TRY).await?;
-        if joining {
-            if self.context.own_role(&members).is_none() {
-                self.leader.add(&self.context.server, TRY).await?;
-                members = self.leader.members(TRY).await?;
-            }
-            remember(&self.context, &members).await?;
-            self.context
-                .on_disk(|directory| directory.settle(Pending::Join))
-                .await?;
-        } else {
-            remember(&self.context, &members).await?;
+        if joining && self.context.own_role(&members).is_none() {
+            self.leader.add(&self.context.server, TRY).await?;
+            members = self.leader.members(TRY).await?;
         }
-        Ok(self.stand(&members))
+        if members != self.stored {
+            self.context.store_members(members.clone()).await?;
+            self.stored = members.clone();
+        }
+        if joining {
+            let settle = self.context.on_disk(|directory| directory.settle(Pending::Join));
+            settle.await?;
+            self.joining = Some(false);
+        }
+        self.stand(&members);
+        Ok(())
     }
 
-    fn stand(&self, members: &[Member]) -> Duration {
+    async fn is_joining(&mut self) -> Result<bool, StoreError> {
+        if let Some(joining) = self.joining {
+            return Ok(joining);
+        }
+        let asked = self
+            .context
+            .on_disk(|directory| Ok(directory.is_pending(Pending::Join)));
+        let joining = asked.await?;
+        self.joining = Some(joining);
+        Ok(joining)
+    }
+
+    fn stand(&self, members: &[Member]) {
         let standing = match self.context.own_role(members) {
             Some(role) => Standing::Member(role),
             None => Standing::Removed,
@@ -97,17 +111,17 @@ impl Keeper {
             }
             changed
         });
-        CALM
     }
 
-    async fn face(&mut self, obstacle: &Obstacle) -> Duration {
+    async fn face(&mut self, obstacle: &Obstacle) {
         self.explain(obstacle);
         if matches!(*self.standing.borrow(), Standing::Joining { .. }) {
-            return EAGER;
+            return;
         }
-        match self.ask_others().await {
-            Some(members) if self.context.own_role(&members).is_none() => self.stand(&members),
-            _ => EAGER,
+        if let Some(members) = self.ask_others().await
+            && self.context.own_role(&members).is_none()
+        {
+            self.stand(&members);
         }
     }
 
@@ -133,11 +147,4 @@ impl Keeper {
             _ => false,
         });
     }
-}
-
-async fn remember(context: &Context, members: &[Member]) -> Result<(), StoreError> {
-    if context.stored_members().await?.as_slice() != members {
-        context.store_members(members.to_vec()).await?;
-    }
-    Ok(())
 }
