@@ -45,4 +45,10 @@ pub enum RequestError {
     /// Too few members are in good health for a change of membership; nothing was changed.
     #[error("etcdserver: unhealthy cluster")]
     UnhealthyCluster,
+    /// The leader's release does not know how; nothing was changed.
+    #[error("etcdserver: not capable")]
+    NotCapable,
+    /// The leader's answer was not understood by this release; a write may or may not have been made.
+    #[error("etcdserver: the leader's answer was not understood: {0}")]
+    NotUnderstood(String),
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use actix::{Actor, Context, Handler};
-use model::{Effect, Event, KeyValue, Rest, State};
+use model::{Effect, Event, KeyValue, Rest, State, Tally};
 use serde::Serialize;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
@@ -18,7 +18,7 @@ use crate::committed::{Change, CommittedBatch};
 use crate::compactor::Compactor;
 use crate::lease_actor::LeaseActor;
 use crate::mailbox::{Envelope, Mailbox};
-use crate::replicator::{BeginEpoch, Replicate, Replicator};
+use crate::replicator::{Office, Replicate, Replicator};
 use crate::shared_state::SharedState;
 use crate::watch_hub::WatchHub;
 use crate::write_batcher::Batch;
@@ -57,9 +57,9 @@ pub(crate) struct Rebuild {
     pub(crate) done: oneshot::Sender<()>,
 }
 
-/// This member leads: batches are counted from one on, and replicated.
+/// This member begins to lead: batches are counted from one on, and replicated. Or it leads no more.
 pub(crate) struct Count {
-    pub(crate) epoch: Epoch,
+    pub(crate) epoch: Option<Epoch>,
 }
 
 /// Asks where the leader stands between two batches.
@@ -81,8 +81,12 @@ pub struct KeyspaceReport {
     pub puts: u64,
     /// Bytes of the keys and values put since the start.
     pub put_bytes: u64,
-    /// Events on keys since the start: deletes.
+    /// Ranges read since the start, conditions and pairs before in commands among them.
+    pub ranges: u64,
+    /// Deletes decided since the start, whatever number of keys each found.
     pub deletes: u64,
+    /// What etcd calls transactions: several operations at once.
+    pub transactions: u64,
 }
 
 /// Counters that outlive a batch.
@@ -90,15 +94,23 @@ pub struct KeyspaceReport {
 pub struct KeyspaceMeter {
     puts: AtomicU64,
     put_bytes: AtomicU64,
+    ranges: AtomicU64,
     deletes: AtomicU64,
+    transactions: AtomicU64,
 }
 
 impl KeyspaceMeter {
     fn record(&self, changes: &[Change]) {
-        let deletes = changes.iter().filter(|change| change.event.is_delete()).count();
-        self.deletes.fetch_add(deletes as u64, Relaxed);
-        self.puts.fetch_add((changes.len() - deletes) as u64, Relaxed);
+        let puts = changes.iter().filter(|change| !change.event.is_delete());
+        self.puts.fetch_add(puts.count() as u64, Relaxed);
         self.put_bytes.fetch_add(bytes_put(changes), Relaxed);
+    }
+
+    /// Counts what cannot be told from events any more: an operation without effect, the size of a delete.
+    pub(crate) fn decided(&self, tally: Tally) {
+        self.ranges.fetch_add(tally.ranges, Relaxed);
+        self.deletes.fetch_add(tally.deletes, Relaxed);
+        self.transactions.fetch_add(tally.transactions, Relaxed);
     }
 
     /// What the keyspace looks like now.
@@ -110,7 +122,9 @@ impl KeyspaceMeter {
             resident_bytes: state.index().resident_bytes(),
             puts: self.puts.load(Relaxed),
             put_bytes: self.put_bytes.load(Relaxed),
+            ranges: self.ranges.load(Relaxed),
             deletes: self.deletes.load(Relaxed),
+            transactions: self.transactions.load(Relaxed),
         }
     }
 }
@@ -166,7 +180,10 @@ impl Keyspace {
 
     fn apply(&mut self, batch: Batch) {
         if !batch.effects.is_empty() {
-            let replicated = self.replication.is_some().then(|| Arc::new(batch.effects.clone()));
+            let replicated = self
+                .replication
+                .is_some()
+                .then(|| Arc::new(batch.effects.clone()));
             self.apply_effects(batch.effects);
             if let Some(effects) = replicated {
                 self.replicate(effects);
@@ -192,6 +209,7 @@ impl Keyspace {
             *sequence += 1;
             replication.replicator.tell(Replicate {
                 sequence: *sequence,
+                revision: self.shared.revision(),
                 effects,
             });
         }
@@ -224,10 +242,11 @@ impl Keyspace {
         let _gone = rebuild.done.send(());
     }
 
-    fn count(&mut self, epoch: Epoch) {
+    fn count(&mut self, epoch: Option<Epoch>) {
         if let Some(replication) = &mut self.replication {
-            replication.counted = Some((epoch, 0));
-            replication.replicator.tell(BeginEpoch { epoch });
+            replication.counted = epoch.map(|epoch| (epoch, 0));
+            let revision = self.shared.revision();
+            replication.replicator.tell(Office { epoch, revision });
         }
     }
 

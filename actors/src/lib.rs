@@ -18,17 +18,23 @@ mod compactor;
 mod errors;
 mod gate;
 mod keyspace;
+mod leadership;
 mod lease_actor;
 mod mailbox;
+mod member;
+mod membership;
 mod meter;
 mod pipeline;
 mod range_read;
+mod read_index;
+mod replicator;
 mod report;
 mod revision_allocator;
 mod router;
 mod shared_state;
 mod space;
 mod store;
+mod term;
 mod ticket;
 mod watch;
 mod watch_hub;
@@ -40,17 +46,21 @@ pub use batch_meter::BatchReport;
 pub use clock::LeaseClock;
 pub use cluster::{
     Ask, AskOutcome, Claim, Epoch, Feeder, Followed, Following, Image, ImageWriter, MemberDescription,
-    NotFed, Peer, PeerAnswer, PeerError, Progress, Promised, Standing, Told,
+    Members, NotFed, Patience, Peer, PeerAnswer, PeerError, Progress, Promised, Promises, Standing, Told,
 };
 pub use compactor::CompactorReport;
 pub use errors::RequestError;
-pub use gate::GateReport;
+pub use gate::{Gate, GateReport, Permit};
 pub use keyspace::KeyspaceReport;
+pub use leadership::LeadershipReport;
 pub use lease_actor::{KeepAliveReply, LeaseReport, TimeToLiveReply};
+pub use member::Member;
+pub use membership::Membership;
 pub use meter::{HISTOGRAM_BUCKETS, Histogram, HistogramSnapshot, MailboxReport};
 pub use pipeline::{Pipeline, Settings, StartError};
 pub use range_read::{RangeChunk, RangeChunks};
-pub use report::PipelineReport;
+pub use replicator::ReplicatorReport;
+pub use report::{ClusterReport, PipelineReport};
 pub use store::Store;
 pub use ticket::Committed;
 pub use watch::{CancelReason, WatchCreate, WatchEvent, WatchRequest, WatchResponse};

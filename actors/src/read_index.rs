@@ -16,7 +16,7 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use crate::cluster::{
-    Ask, Claim, Members, NotGranted, Office, Promises, Role, Roles, Told, majority_grants,
+    Ask, Claim, Epoch, Members, NotGranted, Office, Promises, Role, Roles, Told, majority_grants,
 };
 use crate::errors::RequestError;
 use crate::mailbox::{Envelope, Mailbox};
@@ -32,12 +32,22 @@ pub(crate) struct Confirm {
     pub(crate) answer: Asker,
 }
 
-type Asker = oneshot::Sender<Result<Revision, RequestError>>;
+/// What a read must have reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Confirmation {
+    /// Everything acknowledged before the question is at or below it.
+    pub(crate) revision: Revision,
+    /// The leadership that was confirmed, if it is this member's.
+    pub(crate) office: Option<Epoch>,
+}
+
+type Outcome = Result<Confirmation, RequestError>;
+type Asker = oneshot::Sender<Outcome>;
 
 /// A round is over.
 struct Confirmed {
     askers: Vec<Asker>,
-    outcome: Result<Revision, RequestError>,
+    outcome: Outcome,
 }
 
 /// What a round needs to know.
@@ -97,7 +107,7 @@ impl ReadIndex {
 
 impl Confirmer {
     /// Asks until it is known, or patience is at its end. Asking twice does no harm.
-    async fn run(&self) -> Result<Revision, RequestError> {
+    async fn run(&self) -> Outcome {
         let deadline = Instant::now() + self.roles.patience();
         loop {
             let failure = match self.attempt().await {
@@ -109,11 +119,14 @@ impl Confirmer {
         }
     }
 
-    async fn attempt(&self) -> Result<Revision, RequestError> {
+    async fn attempt(&self) -> Outcome {
         match self.roles.settled().await? {
             Role::Leading(office) => self.confirm_office(&office).await,
             Role::Following { peer, .. } => match peer.ask(Ask::ReadRevision).await? {
-                Told::ReadRevision(revision) => Ok(revision),
+                Told::ReadRevision(revision) => Ok(Confirmation {
+                    revision,
+                    office: None,
+                }),
                 _ => Err(RequestError::NotLeader),
             },
             Role::Waiting => Err(RequestError::NoLeader),
@@ -121,7 +134,7 @@ impl Confirmer {
     }
 
     /// The revision is taken before anybody is asked: what is acknowledged later need not be seen.
-    async fn confirm_office(&self, office: &Office) -> Result<Revision, RequestError> {
+    async fn confirm_office(&self, office: &Office) -> Outcome {
         let revision = self.shared.revision();
         let claim = Claim {
             epoch: office.epoch,
@@ -133,7 +146,10 @@ impl Confirmer {
             .consider(claim)
             .map_err(|error| RequestError::Unreadable(error.to_string()))?;
         match majority_grants(self.members.as_ref(), own, claim).await {
-            Ok(()) => Ok(revision),
+            Ok(()) => Ok(Confirmation {
+                revision,
+                office: Some(office.epoch),
+            }),
             Err(NotGranted::Overtaken) => Err(RequestError::NotLeader),
             Err(NotGranted::Unreachable) => Err(RequestError::TimedOut),
         }

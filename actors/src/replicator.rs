@@ -12,7 +12,7 @@ mod replicator_meter;
 use std::sync::Arc;
 
 use actix::{Actor, AsyncContext, Context, Handler};
-use model::Effect;
+use model::{Effect, Revision};
 
 use crate::clock::LeaseClock;
 use crate::cluster::{Epoch, Feeder, Followed, NotFed, PeerError, Progress};
@@ -26,17 +26,19 @@ use recent::Recent;
 pub(crate) use replicator_meter::ReplicatorMeter;
 pub use replicator_meter::ReplicatorReport;
 
-/// This member leads from now on. Comes through the keyspace, before the first batch of the epoch.
-pub(crate) struct BeginEpoch {
-    pub(crate) epoch: Epoch,
+/// This member leads from now on, or no more. Comes through the keyspace, before the first batch of the epoch
+/// and after the last.
+pub(crate) struct Office {
+    pub(crate) epoch: Option<Epoch>,
+    /// The newest revision at this moment.
+    pub(crate) revision: Revision,
 }
-
-/// This member leads no more.
-pub(crate) struct EndEpoch;
 
 /// The next batch of the epoch is durable and applied.
 pub(crate) struct Replicate {
     pub(crate) sequence: u64,
+    /// The newest revision after it.
+    pub(crate) revision: Revision,
     pub(crate) effects: Arc<Vec<Effect>>,
 }
 
@@ -80,13 +82,8 @@ impl Replicator {
         }
     }
 
-    fn begin_epoch(&mut self, epoch: Epoch) {
-        self.end_epoch();
-        self.recent = Some(Recent::new(epoch));
-    }
-
-    fn end_epoch(&mut self) {
-        self.recent = None;
+    fn change_office(&mut self, office: &Office) {
+        self.recent = office.epoch.map(|epoch| Recent::new(epoch, office.revision));
         for feeder in self.live.drain(..) {
             feeder.end(PeerError::NotReady("it leads no more".into()));
         }
@@ -110,6 +107,7 @@ impl Replicator {
     /// A follower that misses only recent batches goes live at once, others catch up from the log.
     fn follow(&mut self, follow: Follow, itself: &Mailbox<Self>) {
         let Follow { feeder, progress } = follow;
+        self.live.retain(|feeder| !feeder.is_closed());
         let Some(recent) = &self.recent else {
             return feeder.end(PeerError::NotReady("it does not lead".into()));
         };
@@ -152,7 +150,7 @@ impl Replicator {
 fn feed_all(
     feeder: &Feeder,
     from: Progress,
-    missed: Vec<(Progress, Followed)>,
+    missed: impl Iterator<Item = (Progress, Followed)>,
 ) -> Result<(), (Progress, NotFed)> {
     let mut reached = from;
     for (progress, followed) in missed {
@@ -185,19 +183,11 @@ impl Handler<Envelope<BeginReplication>> for Replicator {
     }
 }
 
-impl Handler<Envelope<BeginEpoch>> for Replicator {
+impl Handler<Envelope<Office>> for Replicator {
     type Result = ();
 
-    fn handle(&mut self, envelope: Envelope<BeginEpoch>, _: &mut Context<Self>) {
-        envelope.open(|begin| self.begin_epoch(begin.epoch));
-    }
-}
-
-impl Handler<Envelope<EndEpoch>> for Replicator {
-    type Result = ();
-
-    fn handle(&mut self, envelope: Envelope<EndEpoch>, _: &mut Context<Self>) {
-        envelope.open(|EndEpoch| self.end_epoch());
+    fn handle(&mut self, envelope: Envelope<Office>, _: &mut Context<Self>) {
+        envelope.open(|office| self.change_office(&office));
     }
 }
 

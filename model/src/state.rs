@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use bytes::Bytes;
 
 use crate::{
-    Alarm, Effect, Event, Index, KeyRange, KeyValue, Lease, LeaseId, Position, RangeQuery, Revision, Scan,
+    AlarmMember, Effect, Event, Index, KeyRange, KeyValue, Lease, LeaseId, Position, RangeQuery, Revision,
+    Scan,
 };
 
 /// A lease and the keys attached to it.
@@ -23,7 +24,7 @@ pub struct Rest {
     /// Every lease.
     pub leases: Vec<Lease>,
     /// The raised alarms.
-    pub alarms: Vec<Alarm>,
+    pub alarms: Vec<AlarmMember>,
 }
 
 /// A projection of the log. It can be thrown away and rebuilt by applying every effect again.
@@ -31,7 +32,7 @@ pub struct Rest {
 pub struct State {
     index: Index,
     leases: HashMap<LeaseId, LeaseRecord>,
-    alarms: BTreeSet<Alarm>,
+    alarms: BTreeSet<AlarmMember>,
     revision: Revision,
     compact_revision: Revision,
     position: Position,
@@ -139,7 +140,7 @@ impl State {
 
     /// The raised alarms, in their order.
     #[must_use]
-    pub fn alarms(&self) -> &BTreeSet<Alarm> {
+    pub fn alarms(&self) -> &BTreeSet<AlarmMember> {
         &self.alarms
     }
 
@@ -190,10 +191,14 @@ impl State {
             rest.leases.into_iter().map(|lease| (lease.id, lease)).collect();
         let gone = self.leases.keys().filter(|id| !wanted.contains_key(id));
         effects.extend(gone.map(|id| Effect::LeaseRevoked(*id)));
-        effects.extend(wanted.into_values().filter_map(|lease| match self.lease(lease.id) {
-            None => Some(Effect::LeaseGranted(lease)),
-            Some(known) => (known != lease).then_some(Effect::LeaseRenewed(lease)),
-        }));
+        effects.extend(
+            wanted
+                .into_values()
+                .filter_map(|lease| match self.lease(lease.id) {
+                    None => Some(Effect::LeaseGranted(lease)),
+                    Some(known) => (known != lease).then_some(Effect::LeaseRenewed(lease)),
+                }),
+        );
         let raised = rest.alarms.iter().filter(|alarm| !self.alarms.contains(alarm));
         effects.extend(raised.map(|alarm| Effect::AlarmRaised(*alarm)));
         let cleared = self.alarms.iter().filter(|alarm| !rest.alarms.contains(alarm));

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use journal::Size;
-use model::{Alarm, Command, Effect, Lease, LeaseId, Position, Revision};
+use journal::{Identity, Size};
+use model::{AlarmMember, Command, Effect, Lease, LeaseId, Position, Revision};
 
 use crate::errors::RequestError;
 use crate::lease_actor::{KeepAliveReply, TimeToLiveReply};
@@ -113,7 +113,7 @@ pub struct Standing {
     /// Every lease.
     pub leases: Vec<Lease>,
     /// The raised alarms.
-    pub alarms: Vec<Alarm>,
+    pub alarms: Vec<AlarmMember>,
     /// The leader's lease clock, milliseconds.
     pub lease_clock_ms: i64,
 }
@@ -125,7 +125,8 @@ pub struct Claim {
     pub epoch: Epoch,
     /// The member that claims it.
     pub leader: u64,
-    /// Whether the claim was granted before and is only to be confirmed: nothing is promised anew.
+    /// Whether a majority has granted the claim before and is asked if it still stands. The answer is the same:
+    /// a member that was not among them promises itself now.
     pub confirm: bool,
 }
 
@@ -144,8 +145,8 @@ pub enum Promised {
 /// What a member says of itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct MemberDescription {
-    /// Its identity.
-    pub member_id: u64,
+    /// Its cluster and its identity in it.
+    pub identity: Identity,
     /// The name that its operator gave it.
     pub name: String,
     /// Where clients reach it.
@@ -166,6 +167,6 @@ impl MemberDescription {
     /// Whether the member leads.
     #[must_use]
     pub fn is_leader(&self) -> bool {
-        self.leader == Some(self.member_id)
+        self.leader == Some(self.identity.member_id)
     }
 }

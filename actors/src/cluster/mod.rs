@@ -5,12 +5,21 @@
 
 mod feed;
 mod image;
+mod members;
 mod messages;
 mod peers;
+mod promises;
+mod roles;
 
 pub use feed::{Feeder, Following, NotFed};
 pub use image::{Image, ImageWriter};
+pub use members::Members;
 pub use messages::{
     Ask, AskOutcome, Claim, Epoch, Followed, MemberDescription, Progress, Promised, Standing, Told,
 };
 pub use peers::{Peer, PeerAnswer, PeerError};
+pub use promises::Promises;
+pub use roles::Patience;
+
+pub(crate) use members::{NotGranted, majority_grants};
+pub(crate) use roles::{Office, Role, Roles};

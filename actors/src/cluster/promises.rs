@@ -79,7 +79,7 @@ impl Promises {
         if claim.epoch == *highest {
             return Ok(Promised::Granted);
         }
-        if claim.confirm || claim.epoch < *highest {
+        if claim.epoch < *highest {
             return Ok(Promised::Refused { highest: *highest });
         }
         if let Some(path) = &self.path {
@@ -104,7 +104,8 @@ fn store(path: &Path, epoch: Epoch) -> io::Result<()> {
     write!(file, "{HEADING}\n{}\n", epoch.0)?;
     file.sync_all()?;
     fs::rename(&new, path)?;
-    path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
+    path.parent()
+        .map_or(Ok(()), |folder| File::open(folder)?.sync_all())
 }
 
 #[cfg(test)]
@@ -129,20 +130,28 @@ mod tests {
         let again = Promises::load(&path).unwrap();
         let refused = Promised::Refused { highest: Epoch(3) };
         assert_eq!(again.consider(claim(2, false)).unwrap(), refused);
+        assert_eq!(again.consider(claim(2, true)).unwrap(), refused);
         assert_eq!(
             again.consider(claim(4, true)).unwrap(),
-            refused,
-            "confirming promises nothing"
+            Promised::Granted,
+            "a member that was not asked before promises itself now"
         );
-        assert_eq!(again.consider(claim(4, false)).unwrap(), Promised::Granted);
-        assert_eq!(again.consider(claim(3, true)).unwrap(), Promised::Refused { highest: Epoch(4) });
+        assert_eq!(
+            again.consider(claim(3, true)).unwrap(),
+            Promised::Refused { highest: Epoch(4) }
+        );
     }
 
     #[test]
     fn a_damaged_file_is_not_taken_for_no_promise() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("promise");
-        for text in ["", "taffrail promised epoch 1\n-4\n", "other\n4\n", "taffrail promised epoch 1\n"] {
+        for text in [
+            "",
+            "taffrail promised epoch 1\n-4\n",
+            "other\n4\n",
+            "taffrail promised epoch 1\n",
+        ] {
             fs::write(&path, text).unwrap();
             assert!(Promises::load(&path).is_err(), "{text:?}");
         }

@@ -36,16 +36,25 @@ pub(crate) struct Office {
     pub(crate) allocator: Mailbox<RevisionAllocator>,
 }
 
+/// How long what is waited for.
+#[derive(Clone, Copy, Debug)]
+pub struct Patience {
+    /// How long a request waits for a leader.
+    pub request: Duration,
+    /// How long there may be no leader before streams that demand one are ended: etcd's three election timeouts.
+    pub leader: Duration,
+}
+
 /// Where the role is read. Clones read the same.
 #[derive(Clone)]
 pub(crate) struct Roles {
     role: watch::Receiver<Role>,
-    patience: Duration,
+    patience: Patience,
 }
 
 impl Roles {
-    /// Reads from here; whoever waits for a leader gives up after `patience`.
-    pub(crate) fn new(role: watch::Receiver<Role>, patience: Duration) -> Self {
+    /// Reads from here.
+    pub(crate) fn new(role: watch::Receiver<Role>, patience: Patience) -> Self {
         Self { role, patience }
     }
 
@@ -55,27 +64,21 @@ impl Roles {
             epoch: Epoch(1),
             allocator,
         };
-        Self::new(watch::channel(Role::Leading(office)).1, Duration::ZERO)
+        let patience = Patience {
+            request: Duration::ZERO,
+            leader: Duration::MAX,
+        };
+        Self::new(watch::channel(Role::Leading(office)).1, patience)
     }
 
     /// How long a request waits for a leader.
     pub(crate) fn patience(&self) -> Duration {
-        self.patience
+        self.patience.request
     }
 
     /// The role of this moment.
     pub(crate) fn now(&self) -> Role {
         self.role.borrow().clone()
-    }
-
-    /// Looks at the role without holding on to it.
-    pub(crate) fn look<T>(&self, look: impl FnOnce(&Role) -> T) -> T {
-        look(&self.role.borrow())
-    }
-
-    /// Whether this member leads.
-    pub(crate) fn is_leading(&self) -> bool {
-        matches!(*self.role.borrow(), Role::Leading(_))
     }
 
     /// The role once somebody leads.
@@ -105,9 +108,22 @@ impl Roles {
         let _unchanged = tokio::time::timeout(limit, role.changed()).await;
     }
 
+    /// Waits until there has been no leader for longer than streams that demand one put up with.
+    pub(crate) async fn leader_lost(&self) {
+        let mut role = self.role.clone();
+        while role.wait_for(|role| matches!(role, Role::Waiting)).await.is_ok() {
+            let settled = role.wait_for(|role| !matches!(role, Role::Waiting));
+            if tokio::time::timeout(self.patience.leader, settled).await.is_err() {
+                return;
+            }
+        }
+        // Nobody plays any role any more: a member that is alone leads to the end.
+        std::future::pending::<()>().await;
+    }
+
     async fn wait_for(&self, wanted: impl FnMut(&Role) -> bool) -> Result<Role, RequestError> {
         let mut role = self.role.clone();
-        let waited = tokio::time::timeout(self.patience, role.wait_for(wanted)).await;
+        let waited = tokio::time::timeout(self.patience.request, role.wait_for(wanted)).await;
         match waited {
             Ok(Ok(role)) => Ok(role.clone()),
             Ok(Err(_)) => Err(RequestError::Stopped),

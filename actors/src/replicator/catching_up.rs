@@ -90,7 +90,9 @@ impl CatchUp {
 
 async fn too_far_behind<T>(feeder: &Feeder) -> Result<T, Failed> {
     feeder.send(Followed::TooFarBehind).await?;
-    Err(Failed::Ended(PeerError::LeftBehind("history was compacted".into())))
+    Err(Failed::Ended(PeerError::LeftBehind(
+        "history was compacted".into(),
+    )))
 }
 
 /// Why a follower did not catch up.

@@ -17,10 +17,10 @@ pub(super) struct Claimed {
 }
 
 /// Claims the log. When this ends with an error the connection must be given up, with what it left undone.
-pub(super) fn claim(session: &mut Session) -> Result<Claimed, AppendError> {
+pub(super) fn claim(session: &mut Session, cluster_id: u64) -> Result<Claimed, AppendError> {
     session.run(async |log| {
         begin(&mut log.client).await.map_err(append_error)?;
-        let claimed = fill(&mut log.client).await?;
+        let claimed = fill(&mut log.client, cluster_id).await?;
         log.client
             .execute_sql("COMMIT", &[])
             .await
@@ -39,8 +39,8 @@ async fn begin(client: &mut Client) -> Result<(), Error> {
     }
 }
 
-async fn fill(client: &mut Client) -> Result<Claimed, AppendError> {
-    schema::migrate(client).await?;
+async fn fill(client: &mut Client, wanted: u64) -> Result<Claimed, AppendError> {
+    schema::migrate(client, wanted).await?;
     let raise = "UPDATE fence SET epoch = epoch + 1";
     client.execute_sql(raise, &[]).await.map_err(append_error)?;
     let [epoch, lease_clock_ms, compact_revision, cluster_id, newest] = schema::numbers(
@@ -49,16 +49,22 @@ async fn fill(client: &mut Client) -> Result<Claimed, AppendError> {
             coalesce((SELECT max(position) FROM log), 0) FROM fence, meta",
     )
     .await?;
+    let cluster_id = cluster_id.cast_unsigned();
+    if wanted != 0 && cluster_id != wanted {
+        return Err(AppendError::Failed(format!(
+            "the log belongs to cluster {cluster_id:x}, this member to cluster {wanted:x}"
+        )));
+    }
     let claim = Claim {
         epoch,
         lease_clock_ms,
         compact_revision: Revision(compact_revision),
         leases: schema::all(client, "SELECT id, ttl, deadline_ms FROM lease", row::lease).await?,
-        alarms: schema::all(client, "SELECT kind FROM alarm", row::alarm).await?,
+        alarms: schema::all(client, "SELECT kind, member_id FROM alarm", row::alarm).await?,
     };
     Ok(Claimed {
         claim,
-        cluster_id: cluster_id.cast_unsigned(),
+        cluster_id,
         newest: Position(newest),
     })
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use dqlite::client::PlainConnector;
+use dqlite::client::{Error, PlainConnector};
 use model::Position;
 use parking_lot::Mutex;
 
@@ -12,6 +12,9 @@ use super::fault::Fault;
 use super::image::Image;
 use super::session::{DATABASE, Session};
 use crate::ReadError;
+
+/// The node's code for a database that it does not have.
+const NO_DATABASE: u64 = 1002;
 
 /// What is dumped at most, bytes.
 const LIMIT: u64 = 16 << 30;
@@ -47,6 +50,15 @@ impl Images {
     /// An image made now.
     pub(super) fn now(&self) -> Result<Arc<Image>, ReadError> {
         self.renew(&mut self.last.lock())
+    }
+
+    /// An image made now; none if there is no log yet in this replica, as on a member that has just begun.
+    pub(super) fn now_if_any(&self) -> Result<Option<Arc<Image>>, ReadError> {
+        match self.dump() {
+            Err(Fault::Node(Error::Sqlite { code: NO_DATABASE, .. })) => Ok(None),
+            Err(other) => Err(other.into()),
+            Ok(bytes) => Ok(Some(Arc::new(Image::from_parts(vec![bytes])?))),
+        }
     }
 
     /// An image that reaches as far as this position: the last one if it does, or one made now.

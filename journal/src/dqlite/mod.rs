@@ -48,6 +48,8 @@ pub type LeaseClockReading = Arc<dyn Fn() -> i64 + Send + Sync>;
 pub struct DqliteOptions {
     /// The member's identity, which is its node's.
     pub member_id: u64,
+    /// The cluster's identity, which a log that is made gets and one that is found must have; zero for whichever.
+    pub cluster_id: u64,
     /// The address of the node in this process: an abstract unix socket, `@name`.
     pub node: String,
     /// How nodes of other members are reached.
@@ -74,6 +76,7 @@ impl DqliteOptions {
         let leader = node.clone();
         Self {
             member_id,
+            cluster_id: 0,
             node,
             connector: Arc::new(PlainConnector),
             leader: Arc::new(move || Some(leader.clone())),
@@ -144,7 +147,7 @@ impl fmt::Debug for DqliteLog {
 impl SharedLog for DqliteLog {
     /// Makes the tables if there are none, and brings older ones to the newest version.
     fn claim(&self) -> Result<Claim, AppendError> {
-        let claimed = claim::claim(&mut self.at_home()?)?;
+        let claimed = claim::claim(&mut self.at_home()?, self.options.cluster_id)?;
         self.reader.learn(claimed.cluster_id);
         self.options.horizon.advance(claimed.newest);
         Ok(claimed.claim)

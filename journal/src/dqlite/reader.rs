@@ -114,7 +114,9 @@ impl DqliteReader {
 impl Reader for DqliteReader {
     /// From the local replica, always: rows that stream hold the leader's database up.
     fn replay(&self, sink: &mut dyn FnMut(Effect)) -> Result<(), ReadError> {
-        let image = self.images.now()?;
+        let Some(image) = self.images.now_if_any()? else {
+            return Ok(());
+        };
         self.learn(image.cluster_id());
         image.replay(sink)
     }
@@ -133,6 +135,10 @@ impl Reader for DqliteReader {
             |leader| leader.events(from, budget, horizon),
             |replica| replica.events(from, budget),
         )
+    }
+
+    fn reached(&self, position: Position) {
+        self.options.horizon.advance(position);
     }
 
     fn size(&self) -> Result<Size, ReadError> {

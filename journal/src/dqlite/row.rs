@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use dqlite::wire::Value;
-use model::{Alarm, Event, Lease, LeaseId, Position, Revision, Version};
+use model::{Alarm, AlarmMember, Event, Lease, LeaseId, Position, Revision, Version};
 
 use super::fault::Fault;
 
@@ -46,13 +46,18 @@ pub(super) fn lease(row: Vec<Value>) -> Result<Lease, Fault> {
     Ok(Lease { id, ttl, deadline_ms })
 }
 
-/// Reads a row of `SELECT kind`.
-pub(super) fn alarm(row: Vec<Value>) -> Result<Alarm, Fault> {
-    match integers(row)? {
-        [1] => Ok(Alarm::NoSpace),
-        [2] => Ok(Alarm::Corrupt),
-        [other] => Err(Fault::Corrupt(format!("an alarm of kind {other}"))),
-    }
+/// Reads a row of `SELECT kind, member_id`.
+pub(super) fn alarm(row: Vec<Value>) -> Result<AlarmMember, Fault> {
+    let [kind, member_id] = integers(row)?;
+    let alarm = match kind {
+        1 => Alarm::NoSpace,
+        2 => Alarm::Corrupt,
+        other => return Err(Fault::Corrupt(format!("an alarm of kind {other}"))),
+    };
+    Ok(AlarmMember {
+        alarm,
+        member_id: member_id.cast_unsigned(),
+    })
 }
 
 /// Reads a row of so many integers.

@@ -25,7 +25,7 @@ const ADDITIONS: [&str; MIGRATIONS.len()] = [
 /// Makes the tables, or brings them to the newest version, in the transaction that is open.
 ///
 /// Members have their identity from their nodes; the log only has the cluster's.
-pub(super) async fn migrate(client: &mut Client) -> Result<(), AppendError> {
+pub(super) async fn migrate(client: &mut Client, cluster_id: u64) -> Result<(), AppendError> {
     let version = user_version(client).await?;
     let known = MIGRATIONS.len();
     if version > known {
@@ -43,12 +43,19 @@ pub(super) async fn migrate(client: &mut Client) -> Result<(), AppendError> {
             .collect();
         script += &format!("PRAGMA user_version = {known}; PRAGMA application_id = {APPLICATION_ID};");
         if version == 0 {
-            // Zero means "no identity"; the lowest bit forces it away.
-            script += "UPDATE meta SET cluster_id = random() | 1;";
+            script += &set_cluster(cluster_id);
         }
         client.execute_sql(&script, &[]).await.map_err(append_error)?;
     }
     Ok(())
+}
+
+fn set_cluster(cluster_id: u64) -> String {
+    match cluster_id {
+        // Zero means "no identity"; the lowest bit forces it away.
+        0 => "UPDATE meta SET cluster_id = random() | 1;".to_owned(),
+        known => format!("UPDATE meta SET cluster_id = {};", known.cast_signed()),
+    }
 }
 
 async fn user_version(client: &mut Client) -> Result<usize, AppendError> {

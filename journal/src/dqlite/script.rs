@@ -7,11 +7,11 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use dqlite::wire::Value;
-use model::{Alarm, Effect, Lease, LeaseId, Position, Revision};
+use model::{AlarmMember, Effect, Lease, LeaseId, Position, Revision};
 
 use super::insert::Expected;
 use super::row::of_event;
-use crate::sqlite::row::alarm_kind;
+use crate::sqlite::row::alarm_columns;
 use crate::sqlite::writer::COMPACT;
 
 /// As many rows or positions as one statement names. SQLite takes 32,766 parameters in one.
@@ -122,7 +122,7 @@ impl Script {
     }
 
     fn change_alarms(&mut self, effects: &[Effect]) {
-        let mut last: BTreeMap<Alarm, bool> = BTreeMap::new();
+        let mut last: BTreeMap<AlarmMember, bool> = BTreeMap::new();
         for effect in effects {
             match effect {
                 Effect::AlarmRaised(alarm) => drop(last.insert(*alarm, true)),
@@ -131,14 +131,11 @@ impl Script {
             }
         }
         for (alarm, raised) in last {
-            let kind = [alarm_kind(alarm)];
-            match raised {
-                true => self.add(
-                    "INSERT INTO alarm VALUES (?) ON CONFLICT (kind) DO NOTHING;",
-                    kind,
-                ),
-                false => self.delete("alarm WHERE kind", kind),
-            }
+            let change = match raised {
+                true => "INSERT INTO alarm VALUES (?, ?) ON CONFLICT DO NOTHING;",
+                false => "DELETE FROM alarm WHERE kind = ? AND member_id = ?;",
+            };
+            self.add(change, alarm_columns(alarm));
         }
     }
 

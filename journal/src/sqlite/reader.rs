@@ -1,15 +1,17 @@
 //! The log read beside its writer: connections that only read, shared by all threads.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use model::{Effect, Event, Position, Revision};
 use parking_lot::Mutex;
 use rusqlite::{Connection, Result, Transaction};
 
+use super::activity::Counters;
 use super::fault::read_error;
 use super::{connection, select, snapshot};
-use crate::{Identity, ReadError, Reader, Size};
+use crate::{Activity, Identity, ReadError, Reader, Size};
 
 /// The reading side of a log on disk.
 pub(super) struct SqliteReader {
@@ -17,11 +19,12 @@ pub(super) struct SqliteReader {
     identity: Identity,
     idle: Mutex<Vec<Connection>>,
     kept: usize,
+    counters: Arc<Counters>,
 }
 
 impl SqliteReader {
     /// A reader that keeps up to `kept` connections open between uses.
-    pub(super) fn open(path: &Path, kept: usize) -> Result<Self> {
+    pub(super) fn open(path: &Path, kept: usize, counters: &Arc<Counters>) -> Result<Self> {
         let connection = connection::open_reader(path)?;
         let identity = read_identity(&connection)?;
         Ok(Self {
@@ -29,6 +32,7 @@ impl SqliteReader {
             identity,
             idle: Mutex::new(vec![connection]),
             kept,
+            counters: Arc::clone(counters),
         })
     }
 
@@ -44,6 +48,7 @@ impl SqliteReader {
         let idle = self.idle.lock().pop();
         let connection = idle.map_or_else(|| connection::open_reader(&self.path), Ok);
         let connection = connection.map_err(|error| read_error(&error))?;
+        let _counted = self.counters.reading();
         let outcome = read(&connection).map_err(|error| read_error(&error))?;
         self.give_back(connection);
         Ok(outcome)
@@ -94,6 +99,10 @@ impl Reader for SqliteReader {
             allocated: count * page + wal,
             in_use: (count - free) * page,
         })
+    }
+
+    fn activity(&self) -> Activity {
+        self.counters.activity()
     }
 
     fn snapshot(&self, to: &Path) -> Result<(), ReadError> {

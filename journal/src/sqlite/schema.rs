@@ -39,7 +39,11 @@ pub(crate) const MIGRATIONS: &[&str] = &[
         ttl INTEGER NOT NULL,
         deadline_ms INTEGER NOT NULL
      ) STRICT;
-     CREATE TABLE alarm (kind INTEGER PRIMARY KEY) STRICT;
+     CREATE TABLE alarm (
+        kind INTEGER NOT NULL,
+        member_id INTEGER NOT NULL,
+        PRIMARY KEY (kind, member_id)
+     ) STRICT, WITHOUT ROWID;
      CREATE TABLE meta (
         id INTEGER PRIMARY KEY CHECK (id = 1),
         compact_revision INTEGER NOT NULL,

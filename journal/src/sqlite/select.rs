@@ -14,7 +14,7 @@ pub(crate) fn replay(log: &Connection, sink: &mut dyn FnMut(Effect)) -> Result<(
         sink(Effect::LeaseGranted(row::lease(row)?));
         Ok(())
     })?;
-    each(log, "SELECT kind FROM alarm", |row| {
+    each(log, "SELECT kind, member_id FROM alarm", |row| {
         sink(Effect::AlarmRaised(row::alarm(row)?));
         Ok(())
     })?;
