@@ -55,8 +55,12 @@ impl Images {
     /// An image made now; none if there is no log yet in this replica, as on a member that has just begun.
     pub(super) fn now_if_any(&self) -> Result<Option<Arc<Image>>, ReadError> {
         match self.dump() {
-            Err(Fault::Node(Error::Sqlite { code: NO_DATABASE, .. })) => Ok(None),
+            Err(Fault::Node(Error::Sqlite {
+                code: NO_DATABASE, ..
+            })) => Ok(None),
             Err(other) => Err(other.into()),
+            // Opened by a leader that has not made its tables yet.
+            Ok(bytes) if bytes.is_empty() => Ok(None),
             Ok(bytes) => Ok(Some(Arc::new(Image::from_parts(vec![bytes])?))),
         }
     }
