@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::mpsc;
 use std::time::{Duration, SystemTime};
 
 use common::{created, keys, lease, replayed};
@@ -21,8 +22,10 @@ const FOLDER: &str = "JOURNAL_TEST_DQLITE_CRASH_FOLDER";
 const TEST: &str = "nothing_acknowledged_is_lost_and_nothing_is_half_there";
 const ROUNDS: u32 = 16;
 
-/// The address in the cluster's configuration never changes; the node is alone, so nobody dials it.
-const ADDRESS: &str = "@dqlite-crash-test";
+/// The address in the cluster's configuration, the same in every round and nobody else's.
+fn address(folder: &Path) -> String {
+    format!("@{}", folder.display())
+}
 
 /// Rows of a batch; together they are one revision, and the value of each says how many they are.
 fn batch_length(revision: i64) -> i64 {
@@ -55,7 +58,7 @@ fn nothing_acknowledged_is_lost_and_nothing_is_half_there() {
     let home = TempDir::new().unwrap();
     let mut acknowledged = 1;
     for round in 0..ROUNDS {
-        acknowledged = acknowledged.max(run_and_kill(home.path(), delay(round)));
+        acknowledged = acknowledged.max(run_and_kill(home.path(), round));
         let newest = check(home.path(), acknowledged);
         println!("round {round}: acknowledged {acknowledged}, stored {newest}");
     }
@@ -71,11 +74,11 @@ fn delay(round: u32) -> Duration {
         .duration_since(SystemTime::UNIX_EPOCH)
         .unwrap()
         .subsec_nanos();
-    Duration::from_micros(100_000 + u64::from(clock.rotate_left(round) % 300_000))
+    Duration::from_micros(u64::from(clock.rotate_left(round) % 200_000))
 }
 
 /// Lets a child append, kills it, and returns the newest revision that it acknowledged.
-fn run_and_kill(folder: &Path, after: Duration) -> i64 {
+fn run_and_kill(folder: &Path, round: u32) -> i64 {
     let mut child = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", TEST, "--nocapture"])
         .env(FOLDER, folder)
@@ -83,27 +86,36 @@ fn run_and_kill(folder: &Path, after: Duration) -> i64 {
         .spawn()
         .unwrap();
     let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let (first, began) = mpsc::channel();
     let reading = std::thread::spawn(move || {
-        lines
-            .map_while(Result::ok)
-            .filter_map(|line| line.strip_prefix("stored ")?.parse().ok())
-            .max()
+        let stored = lines.map_while(Result::ok).filter_map(stored);
+        stored.inspect(|_| tell(&first)).max()
     });
-    std::thread::sleep(after);
+    // Now and then it is killed while it starts.
+    if round % 4 != 3 {
+        began
+            .recv_timeout(Duration::from_secs(60))
+            .expect("the child begins to append");
+    }
+    std::thread::sleep(delay(round));
     child.kill().unwrap();
     child.wait().unwrap();
     reading.join().unwrap().unwrap_or(1)
 }
 
-/// The name is in use for a moment after the kill; it is free when the kernel has closed the socket.
-fn start(folder: &Path) -> Node {
-    Node::start(1, ADDRESS, folder)
+/// Nobody listens any more after the first time.
+fn tell(first: &mpsc::Sender<()>) {
+    let _unheard = first.send(());
+}
+
+fn stored(line: String) -> Option<i64> {
+    line.strip_prefix("stored ")?.parse().ok()
 }
 
 /// The child: goes on where the log ends, says what is durable, scrubs old rows now and then.
 fn append_until_killed(folder: &Path) {
-    let _node = start(folder);
-    let log = DqliteLog::new(DqliteOptions::new(1, ADDRESS));
+    let _node = Node::start(1, &address(folder), folder);
+    let log = DqliteLog::new(DqliteOptions::new(1, address(folder)));
     let mut journal = log.writer(&log.claim().unwrap()).unwrap();
     let (mut revision, mut position) = (1, 0);
     let mut last = |effect| {
@@ -130,8 +142,8 @@ fn append_until_killed(folder: &Path) {
 
 /// Returns the newest revision stored.
 fn check(folder: &Path, acknowledged: i64) -> i64 {
-    let _node = start(folder);
-    let log = DqliteLog::new(DqliteOptions::new(1, ADDRESS));
+    let _node = Node::start(1, &address(folder), folder);
+    let log = DqliteLog::new(DqliteOptions::new(1, address(folder)));
     log.claim().expect("it leads, alone as it is");
     let mut rows = BTreeMap::<i64, i64>::new();
     let mut leases = Vec::new();

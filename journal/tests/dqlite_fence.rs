@@ -8,17 +8,12 @@ mod common;
 mod support;
 
 use cluster::Cluster;
-use common::{created, keys, lease, replayed, replayed_events};
+use common::{created, keys, lease, raised, replayed, replayed_events};
 use journal::{AppendError, DqliteLog, DqliteOptions, Journal, SharedLog as _, SqliteJournal, SqliteOptions};
 use journal::{RestoreOptions, restore, verify};
-use model::{Alarm, AlarmMember, Effect, LeaseId, Position, Revision};
+use model::{Alarm, Effect, LeaseId, Position, Revision};
 use support::Single;
 use tempfile::TempDir;
-
-const NO_SPACE: AlarmMember = AlarmMember {
-    alarm: Alarm::NoSpace,
-    member_id: 1,
-};
 
 fn log_on(node: &Single) -> DqliteLog {
     DqliteLog::new(DqliteOptions::new(1, node.address()))
@@ -114,13 +109,13 @@ fn a_claim_tells_what_the_log_holds() {
         Effect::LeaseGranted(lease(5, 10, 99)),
         Effect::LeaseGranted(lease(6, 10, 99)),
         Effect::LeaseRevoked(LeaseId(6)),
-        Effect::AlarmRaised(NO_SPACE),
+        Effect::AlarmRaised(raised(Alarm::NoSpace, 1)),
         Effect::Compacted(Revision(2)),
     ];
     journal.append(&rest).unwrap();
     let claim = log.claim().unwrap();
     assert_eq!(claim.leases, [lease(5, 10, 99)]);
-    assert_eq!(claim.alarms, [NO_SPACE]);
+    assert_eq!(claim.alarms, [raised(Alarm::NoSpace, 1)]);
     assert_eq!((claim.compact_revision, claim.lease_clock_ms), (Revision(2), 777));
 }
 
@@ -180,7 +175,7 @@ fn a_snapshot_is_a_log_of_one_machine() {
     let mut batch = one(1);
     batch.extend([
         Effect::LeaseGranted(lease(5, 10, 99)),
-        Effect::AlarmRaised(NO_SPACE),
+        Effect::AlarmRaised(raised(Alarm::NoSpace, 1)),
     ]);
     journal.append(&batch).unwrap();
     let home = TempDir::new().unwrap();

@@ -1,29 +1,35 @@
-//! A full disk under the node.
+//! A full disk, a real one, under the only node: the batch that finds no space is lost, and the log goes on
+//! by itself when there is space again.
 #![cfg(feature = "dqlite")]
 
+#[path = "common/cluster.rs"]
+mod cluster;
 mod common;
 #[path = "../../dqlite/tests/support/mod.rs"]
 mod support;
 
-use common::{created, keys, replayed_events};
-use journal::{DqliteLog, DqliteOptions, SharedLog as _};
-use model::{Effect, Event};
 use std::path::Path;
 use std::process::Command;
+
+use cluster::eventually;
+use common::{created, keys, replayed_events};
+use journal::{AppendError, DqliteLog, DqliteOptions, SharedLog as _};
+use model::{Effect, Event};
 use support::Node;
 use tempfile::TempDir;
 
 const FOLDER: &str = "JOURNAL_TEST_DQLITE_FULL_FOLDER";
-const TEST: &str = "a_full_disk";
+const TEST: &str = "a_full_disk_loses_one_batch_and_then_the_log_goes_on";
 
 #[test]
-fn a_full_disk() {
+fn a_full_disk_loses_one_batch_and_then_the_log_goes_on() {
     match std::env::var_os(FOLDER) {
         Some(mounted) => on_small_disk(Path::new(&mounted)),
         None => in_mount_namespace(),
     }
 }
 
+/// Runs this test again where a small file system is mounted, seen by nobody else.
 fn in_mount_namespace() {
     let home = TempDir::new().unwrap();
     let script =
@@ -48,39 +54,49 @@ fn batch(first: i64) -> Vec<Effect> {
 fn on_small_disk(disk: &Path) {
     let folder = disk.join("node");
     std::fs::create_dir(&folder).unwrap();
-    let node = Node::start(1, "@full", &folder);
-    let log = DqliteLog::new(DqliteOptions::new(1, "@full"));
-    let mut journal = log.writer(&log.claim().unwrap()).unwrap();
+    let address = format!("@{}", folder.display());
+    let node = Node::start(1, &address, &folder);
+    let log = DqliteLog::new(DqliteOptions::new(1, &*address));
     let ballast = disk.join("ballast");
     std::fs::write(&ballast, vec![1; 20 << 20]).unwrap();
-    let mut next = 1;
-    loop {
-        match journal.append(&batch(next)) {
-            Ok(()) => next += 20,
-            Err(error) => {
-                println!("{next}: {error:?}");
-                break;
-            }
-        }
-    }
-    for f in std::fs::read_dir(&folder).unwrap() {
-        let f = f.unwrap();
-        println!("{:?} {}", f.file_name(), f.metadata().unwrap().len());
-    }
-    for _ in 0..3 {
-        println!("claim: {:?}", log.claim().map(|claim| claim.epoch));
-        std::thread::sleep(std::time::Duration::from_millis(500));
+    let lost = fill(&log);
+    for _ in 0..5 {
+        let refused = log.claim().map(|claim| claim.epoch);
+        assert!(
+            matches!(refused, Err(AppendError::NotLeader(_) | AppendError::Lost(_))),
+            "{refused:?}"
+        );
     }
     std::fs::remove_file(&ballast).unwrap();
-    println!("space");
-    for _ in 0..6 {
-        println!("claim: {:?}", log.claim().map(|claim| claim.epoch));
-        std::thread::sleep(std::time::Duration::from_millis(500));
-    }
-    println!("stop");
+    let claim = eventually(|| log.claim());
+    let kept = count(&log);
+    assert!(
+        kept == lost - 1 || kept == lost + 19,
+        "all of the last batch or nothing: {kept} of {lost}"
+    );
+    log.writer(&claim)
+        .unwrap()
+        .append(&batch(1_000_000))
+        .expect("there is space again");
     drop(node);
-    println!("start");
-    let _node = Node::start(1, "@full", &folder);
-    println!("claim: {:?}", log.claim().map(|claim| claim.epoch));
-    println!("{} {}", next, replayed_events(&*log.reader()).len());
+    let _node = Node::start(1, &address, &folder);
+    log.claim().expect("it leads, alone as it is");
+    assert_eq!(count(&log), kept + 20);
+}
+
+fn count(log: &DqliteLog) -> i64 {
+    replayed_events(&*log.reader()).len() as i64
+}
+
+/// Returns the first position that found no space.
+fn fill(log: &DqliteLog) -> i64 {
+    let mut journal = log.writer(&log.claim().unwrap()).unwrap();
+    for first in (1..).step_by(20) {
+        match journal.append(&batch(first)) {
+            Ok(()) => {}
+            Err(AppendError::Lost(_)) => return first,
+            Err(error) => panic!("{error}"),
+        }
+    }
+    unreachable!("the disk has an end")
 }

@@ -166,7 +166,12 @@ impl Lane {
             return Poll::Pending;
         }
         let mut space = ReadBuf::new(&mut self.buffer[self.end..]);
-        ready!(Pin::new(from).poll_read(cx, &mut space))?;
+        match ready!(Pin::new(from).poll_read(cx, &mut space)) {
+            Ok(()) => {}
+            // TLS without a goodbye. Dqlite's messages say how long they are, so nothing can be cut off unseen.
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {}
+            Err(error) => return Poll::Ready(Err(error)),
+        }
         match space.filled().len() {
             0 => self.state = LaneState::Draining,
             read => self.end += read,

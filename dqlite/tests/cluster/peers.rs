@@ -36,6 +36,12 @@ impl Place {
     }
 
     pub(crate) async fn with(identity: &Identity, authority: &Authority) -> Self {
+        // RUST_LOG=dqlite=debug tells what a test does.
+        let filter = tracing_subscriber::EnvFilter::from_default_env();
+        let log = tracing_subscriber::fmt()
+            .with_env_filter(filter)
+            .with_test_writer();
+        let _second_of_this_process = log.try_init();
         let folder = tempdir().unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let tls = Tls::load(settings(folder.path(), identity, &authority.certificate())).unwrap();

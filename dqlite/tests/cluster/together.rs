@@ -190,12 +190,16 @@ async fn strangers_are_kept_out() {
     let first = Place::new(&ours).await.bootstrap().await;
     let address = &first.membership.server().address;
     let expired = ours.issue_expired();
-    for mut place in [
+    let mut places = [
         Place::with(&theirs.issue(), &ours).await,
         Place::with(&ours.issue(), &theirs).await,
         Place::with(&expired, &ours).await,
-    ] {
-        let stranger = place.join(&[&first]).await;
+    ];
+    let mut strangers = Vec::new();
+    for place in &mut places {
+        strangers.push(place.join(&[&first]).await);
+    }
+    for (place, stranger) in places.iter().zip(&strangers) {
         stranger
             .until_standing(|standing| matches!(standing, Standing::Joining { obstacle: Some(_) }))
             .await;
@@ -205,7 +209,6 @@ async fn strangers_are_kept_out() {
             client.leader().await
         };
         assert!(answered.await.is_err(), "a stranger is answered");
-        stranger.stop().await;
     }
     let mut plain = Client::connect(&Dialer::plain(), address, ClientOptions::default())
         .await

@@ -59,6 +59,8 @@ impl Images {
                 code: NO_DATABASE, ..
             })) => Ok(None),
             Err(other) => Err(other.into()),
+            // Opened by a leader that has not made its tables yet.
+            Ok(bytes) if bytes.is_empty() => Ok(None),
             Ok(bytes) => Ok(Some(Arc::new(Image::from_parts(vec![bytes])?))),
         }
     }

@@ -154,7 +154,7 @@ impl SharedLog for DqliteLog {
     }
 
     fn writer(&self, claim: &Claim) -> Result<Box<dyn Journal>, AppendError> {
-        let writer = DqliteJournal::begin(self.at_home()?, claim, &self.options.clock)?;
+        let writer = DqliteJournal::begin(self.at_home()?, claim, &self.options)?;
         Ok(Box::new(writer))
     }
 

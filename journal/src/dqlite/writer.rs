@@ -1,7 +1,5 @@
 //! The writing side of the shared log, under one claim.
 
-use std::sync::Arc;
-
 use dqlite::client::Error;
 use model::{Effect, Event, Position};
 
@@ -9,14 +7,14 @@ use super::fault::{append_error, fenced};
 use super::insert::{Expected, insert, only_events};
 use super::script::Script;
 use super::session::{Prepared, Rest, Session};
-use super::{LeaseClockReading, row};
+use super::{DqliteOptions, row};
 use crate::{AppendError, Claim, Journal};
 
 /// Appends while its claim holds. Ends for good with the first append that finds it broken.
 pub(super) struct DqliteJournal {
     session: Session,
     expected: Expected,
-    clock: LeaseClockReading,
+    options: DqliteOptions,
     ended: Option<String>,
 }
 
@@ -25,7 +23,7 @@ impl DqliteJournal {
     pub(super) fn begin(
         mut session: Session,
         claim: &Claim,
-        clock: &LeaseClockReading,
+        options: &DqliteOptions,
     ) -> Result<Self, AppendError> {
         let newest = session.run(async |log| newest_under(log, claim.epoch).await)?;
         let expected = Expected {
@@ -35,7 +33,7 @@ impl DqliteJournal {
         Ok(Self {
             session,
             expected,
-            clock: Arc::clone(clock),
+            options: options.clone(),
             ended: None,
         })
     }
@@ -68,14 +66,16 @@ impl Journal for DqliteJournal {
         if effects.is_empty() {
             return Ok(());
         }
-        let (expected, clock) = (self.expected, &self.clock);
+        let (expected, clock) = (self.expected, &self.options.clock);
         let stored = self.session.run(async |log| match only_events(effects) {
             Some(events) => append_events(log, &events, expected).await,
             None => run(log, &Script::new(effects, expected, clock())).await,
         });
         stored.map_err(|error| self.note(error))?;
-        let newest = effects.iter().filter_map(position).max();
-        self.expected.newest = newest.unwrap_or_default().max(self.expected.newest);
+        if let Some(newest) = effects.iter().filter_map(position).max() {
+            self.expected.newest = newest.max(self.expected.newest);
+            self.options.horizon.advance(newest);
+        }
         Ok(())
     }
 
