@@ -174,19 +174,26 @@ where
     }
 }
 
+/// In frozen weather not even the end arrives.
 async fn one_way(
     mut from: impl AsyncRead + Unpin,
     mut to: impl AsyncWrite + Unpin,
     mut weather: watch::Receiver<Weather>,
 ) {
     let mut bytes = vec![0; PIPE_BYTES];
-    while let Ok(count @ 1..) = from.read(&mut bytes).await {
+    loop {
+        let read = from.read(&mut bytes).await;
         let fair = weather
             .wait_for(|weather| *weather == Weather::Fair)
             .await
             .is_ok();
-        if !fair || to.write_all(&bytes[..count]).await.is_err() {
-            return;
+        match read {
+            Ok(count @ 1..) if fair => {
+                if to.write_all(&bytes[..count]).await.is_err() {
+                    return;
+                }
+            }
+            _ => return,
         }
     }
 }

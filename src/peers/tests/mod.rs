@@ -5,6 +5,7 @@ mod breaking;
 mod fake_member;
 mod following;
 mod ground;
+mod other_release;
 mod releases;
 mod replicas;
 mod stopping;
