@@ -1,8 +1,10 @@
 //! `/actors`: the pipeline as it is now, for people.
 
+use actors::Store;
 use axum::extract::State;
 use axum::response::Response;
 use http::{HeaderValue, Method};
+use model::AlarmMember;
 use serde_json::json;
 
 use super::{Site, answers};
@@ -15,6 +17,16 @@ const PAGE: &str = include_str!("actors.html");
 pub(super) async fn page(method: Method) -> Response {
     answers::refuse_unless_get(&method)
         .unwrap_or_else(|| answers::ok(HeaderValue::from_static("text/html; charset=utf-8"), PAGE))
+}
+
+/// The raised alarms; those of other members say whose.
+fn alarms(store: &Store) -> Vec<String> {
+    let own = store.identity().member_id;
+    let told = |raised: AlarmMember| match raised.member_id {
+        member if member == own => format!("{:?}", raised.alarm),
+        member => format!("{:?} for member {member:x}", raised.alarm),
+    };
+    store.alarms().into_iter().map(told).collect()
 }
 
 /// The figures that the page shows.
@@ -31,7 +43,7 @@ pub(super) async fn report(State(site): State<Site>, method: Method) -> Response
         "version": TAFFRAIL,
         "pipeline": site.store.report(),
         "stalled": site.store.stalled(),
-        "alarms": site.store.alarms().iter().map(|alarm| format!("{alarm:?}")).collect::<Vec<_>>(),
+        "alarms": alarms(&site.store),
         "size": size,
     });
     answers::ok(HeaderValue::from_static("application/json"), body.to_string())
