@@ -8,7 +8,10 @@ CARGO ?= cargo
 # Arguments for `make run`, e.g. make run ARGS="--listen-client-urls http://127.0.0.1:12379"
 ARGS ?=
 
-.PHONY: help run build deps format lint doc test peers conformance bench clean
+# For `make build` and everything on it: several members on Dqlite.
+DQLITE := --features dqlite
+
+.PHONY: help run cluster build deps format lint doc test peers conformance bench clean
 
 help: ## List what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -16,8 +19,11 @@ help: ## List what can be made
 run: ## Serve on 127.0.0.1:2379, with the log in ./taffrail.data
 	$(CARGO) run --release --locked -- $(ARGS)
 
-build: ## Build the server, optimized: target/release/taffrail
-	$(CARGO) build --release --locked
+cluster: build ## Serve with three members on loopback, with TLS, in ./taffrail.cluster
+	@exec deploy/cluster.sh $(ARGS)
+
+build: deps ## Build the server, optimized, with Dqlite: target/release/taffrail
+	$(CARGO) build --release --locked $(DQLITE)
 
 deps: ## Install what the build and the tests need from Debian, and fetch dqlite's source, if missing
 	@deploy/install-test-dependencies.sh
