@@ -5,12 +5,13 @@ SHELL := bash
 .DEFAULT_GOAL := help
 
 CARGO ?= cargo
-# The server as it is released: on SQLite, and on Dqlite, which `make deps` obtains.
-WHOLE := --features taffrail/dqlite
 # Arguments for `make run`, e.g. make run ARGS="--listen-client-urls http://127.0.0.1:12379"
 ARGS ?=
 
-.PHONY: help run build deps format lint doc test peers conformance bench clean
+# For `make build` and everything on it: several members on Dqlite.
+DQLITE := --features dqlite
+
+.PHONY: help run cluster build deps format lint doc test peers conformance bench clean
 
 help: ## List what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -18,8 +19,11 @@ help: ## List what can be made
 run: ## Serve on 127.0.0.1:2379, with the log in ./taffrail.data
 	$(CARGO) run --release --locked -- $(ARGS)
 
-build: deps ## Build the server with Dqlite, optimized: target/release/taffrail
-	$(CARGO) build --release --locked $(WHOLE)
+cluster: build ## Serve with three members on loopback, with TLS, in ./taffrail.cluster
+	@exec deploy/cluster.sh $(ARGS)
+
+build: deps ## Build the server, optimized, with Dqlite: target/release/taffrail
+	$(CARGO) build --release --locked $(DQLITE)
 
 deps: ## Install what the build and the tests need from Debian, and fetch dqlite's source, if missing
 	@deploy/install-test-dependencies.sh
@@ -30,14 +34,14 @@ format: ## Format the Rust sources
 
 lint: deps ## Check format and lints
 	$(CARGO) fmt --all --check
-	$(CARGO) clippy --workspace --all-targets --locked $(WHOLE) -- -D warnings
+	$(CARGO) clippy --workspace --all-targets --locked $(DQLITE) -- -D warnings
 	$(CARGO) clippy --locked -- -D warnings
 
 doc: deps ## Check the documentation
-	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --locked $(WHOLE)
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --locked $(DQLITE)
 
 test: lint doc ## Run everything that needs Rust and Debian's packages only
-	$(CARGO) test --workspace --locked $(WHOLE)
+	$(CARGO) test --workspace --locked $(DQLITE)
 
 peers: ## Build the etcd and etcdctl to compare with (needs Go)
 	tests/parity/build.sh
