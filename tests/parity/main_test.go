@@ -4,11 +4,12 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"strconv"
 	"testing"
 )
 
 // parallelScripts is how many scripts run at a time: they wait more than they compute.
-const parallelScripts = "8"
+const parallelScripts = 8
 
 func TestMain(m *testing.M) {
 	flag.Parse()
@@ -21,6 +22,9 @@ func TestMain(m *testing.M) {
 
 // prepare fails loudly when one of the servers is missing.
 func prepare() error {
+	if err := checkMembers(); err != nil {
+		return err
+	}
 	if err := buildPeers(); err != nil {
 		return fmt.Errorf("build.sh: %w", err)
 	}
@@ -39,5 +43,5 @@ func raiseParallelism() error {
 	if asked {
 		return nil
 	}
-	return flag.Set("test.parallel", parallelScripts)
+	return flag.Set("test.parallel", strconv.Itoa(max(1, parallelScripts/(*memberCount))))
 }

@@ -57,9 +57,15 @@ var normalised = map[protoreflect.FullName]func(*Names, protoreflect.Value) stri
 	"v3electionpb.LeaderKey.lease":             ifKnown("lease"),
 }
 
-// unordered lists the repeated fields whose order etcd leaves to chance.
+// unordered lists the repeated fields whose order is chance.
 var unordered = map[protoreflect.FullName]bool{
 	"etcdserverpb.LeaseTimeToLiveResponse.keys": true,
+	// In the order of the ids, which the server chose.
+	"etcdserverpb.MemberListResponse.members":    true,
+	"etcdserverpb.MemberAddResponse.members":     true,
+	"etcdserverpb.MemberRemoveResponse.members":  true,
+	"etcdserverpb.MemberUpdateResponse.members":  true,
+	"etcdserverpb.MemberPromoteResponse.members": true,
 }
 
 func interned(kind string) func(*Names, protoreflect.Value) string {
