@@ -35,6 +35,8 @@ mod shared_state;
 mod space;
 mod store;
 mod term;
+#[cfg(test)]
+mod testing;
 mod ticket;
 mod watch;
 mod watch_hub;

@@ -6,6 +6,9 @@
 //! confirmation is under way wait for the next one: the one under way may be older than what they must see.
 //! etcd calls this read index (Ongaro's thesis, section 6.4), confirmed here by promises instead of heartbeats.
 
+#[cfg(test)]
+mod tests;
+
 use std::mem;
 use std::sync::Arc;
 use std::time::Duration;
@@ -106,11 +109,17 @@ impl ReadIndex {
 }
 
 impl Confirmer {
-    /// Asks until it is known, or patience is at its end. Asking twice does no harm.
+    /// Asks until it is known, or patience is at its end. Asking twice does no harm, and a leader that has been
+    /// followed by another one is not waited for.
     async fn run(&self) -> Outcome {
         let deadline = Instant::now() + self.roles.patience();
         loop {
-            let failure = match self.attempt().await {
+            let role = self.roles.settled().await?;
+            let outcome = tokio::select! {
+                outcome = self.attempt(&role) => outcome,
+                () = self.roles.other_than(&role) => Err(RequestError::LeaderChanged),
+            };
+            let failure = match outcome {
                 Err(error) if is_passing(&error) && Instant::now() < deadline => error,
                 outcome => return outcome,
             };
@@ -119,9 +128,9 @@ impl Confirmer {
         }
     }
 
-    async fn attempt(&self) -> Outcome {
-        match self.roles.settled().await? {
-            Role::Leading(office) => self.confirm_office(&office).await,
+    async fn attempt(&self, role: &Role) -> Outcome {
+        match role {
+            Role::Leading(office) => self.confirm_office(office).await,
             Role::Following { peer, .. } => match peer.ask(Ask::ReadRevision).await? {
                 Told::ReadRevision(revision) => Ok(Confirmation {
                     revision,

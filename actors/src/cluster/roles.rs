@@ -29,6 +29,18 @@ pub(crate) enum Role {
     },
 }
 
+impl Role {
+    /// Whether the same member leads, and if it is this one, under the same epoch.
+    fn is_same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Waiting, Self::Waiting) => true,
+            (Self::Leading(left), Self::Leading(right)) => left.epoch == right.epoch,
+            (Self::Following { leader: left, .. }, Self::Following { leader: right, .. }) => left == right,
+            _ => false,
+        }
+    }
+}
+
 /// One leadership of this member, while it lasts.
 #[derive(Clone)]
 pub(crate) struct Office {
@@ -117,14 +129,14 @@ impl Roles {
 
     /// Waits until the role is another one than it is now, at most this long.
     pub(crate) async fn changed_within(&self, limit: Duration) {
-        let _unchanged = timeout(limit, self.changed()).await;
+        let now = self.now();
+        let _unchanged = timeout(limit, self.other_than(&now)).await;
     }
 
-    /// Waits until the role is another one than it is now.
-    pub(crate) async fn changed(&self) {
+    /// Waits until the role is another one than this.
+    pub(crate) async fn other_than(&self, known: &Role) {
         let mut role = self.role.clone();
-        role.mark_unchanged();
-        lasting(role.changed().await).await;
+        lasting(role.wait_for(|role| !role.is_same(known)).await).await;
     }
 
     /// Waits until there has been no leader for longer than streams that demand one put up with.

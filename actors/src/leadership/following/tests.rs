@@ -1,8 +1,5 @@
 //! Following a leader that the test plays, given up at the worst moments.
 
-use std::time::Duration;
-
-use actix::Actor as _;
 use bytes::Bytes;
 use journal::{Journal as _, MemoryCluster, MemoryJournal};
 use model::{Effect, Event, Lease, LeaseId, State, Version};
@@ -10,19 +7,13 @@ use tokio::sync::Semaphore;
 use tokio::task::{LocalSet, yield_now};
 
 use super::*;
-use crate::auto_compaction::AutoCompaction;
 use crate::clock::LeaseClock;
 use crate::cluster::testing::{Puppet, Puppets};
 use crate::cluster::{Epoch, Promises};
-use crate::compactor::{Compactor, CompactorMeter};
-use crate::keyspace::{Followers, Keyspace, KeyspaceMeter};
 use crate::leadership::{BATCHES_UNDER_WAY, Subordinates};
-use crate::lease_actor::{LeaseActor, LeaseMeter};
-use crate::mailbox::Mailbox;
 use crate::meter::Meter;
 use crate::shared_state::SharedState;
-use crate::space::Space;
-use crate::watch_hub::{HubMeter, WatchHub};
+use crate::testing;
 
 const EPOCH: Epoch = Epoch(4);
 
@@ -32,34 +23,10 @@ struct Follower {
     keyspace: Arc<Meter>,
 }
 
-fn subordinates(shared: &Arc<SharedState>, clock: &LeaseClock, keyspace: &Arc<Meter>) -> Subordinates {
-    let space = Arc::new(Space::new(None, 0, 1));
-    let meter = Meter::new("other");
-    let (leases, hub) = (Arc::new(LeaseMeter::default()), Arc::new(HubMeter::default()));
-    let compactions = Arc::new(CompactorMeter::default());
-    let compactor = Compactor::new(
-        Arc::clone(shared),
-        space,
-        AutoCompaction::Off,
-        compactions,
-        Arc::clone(&meter),
-    );
-    let lease_actor = LeaseActor::new(Arc::clone(shared), clock.clone(), leases, Arc::clone(&meter));
-    let watch_hub = WatchHub::new(
-        Arc::clone(shared),
-        Duration::from_secs(600),
-        hub,
-        Arc::clone(&meter),
-    );
-    let followers = Followers {
-        watch_hub: Mailbox::new(watch_hub.start(), Arc::clone(&meter)),
-        lease_actor: Mailbox::new(lease_actor.start(), Arc::clone(&meter)),
-        compactor: Mailbox::new(compactor.start(), Arc::clone(&meter)),
-    };
-    let counts = Arc::new(KeyspaceMeter::default());
-    let actor = Keyspace::new(Arc::clone(shared), 1 << 20, counts, followers.clone(), None);
+fn subordinates(shared: &Arc<SharedState>, clock: &LeaseClock, meter: &Arc<Meter>) -> Subordinates {
+    let followers = testing::followers(shared, clock);
     Subordinates {
-        keyspace: Mailbox::new(actor.start(), Arc::clone(keyspace)),
+        keyspace: testing::keyspace(shared, &followers, meter),
         lease_actor: followers.lease_actor,
         compactor: followers.compactor,
     }
