@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::Mutex;
 use tokio::task::spawn_blocking;
 
 use super::Settings;
@@ -22,6 +23,8 @@ pub(super) struct Context {
     pub(super) directory: Arc<DataDirectory>,
     pub(super) server: Server,
     pub(super) reach: Arc<Reach>,
+    /// Held while the data directory is used.
+    disk: Arc<Mutex<()>>,
 }
 
 impl Context {
@@ -40,6 +43,7 @@ impl Context {
             directory,
             server,
             reach: Arc::new(reach),
+            disk: Arc::default(),
         }
     }
 
@@ -98,7 +102,18 @@ impl Context {
         &self,
         work: impl FnOnce(&DataDirectory) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
-        on_disk(&self.directory, work).await
+        let using = Arc::clone(&self.disk).lock_owned().await;
+        on_disk(&self.directory, move |directory| {
+            let done = work(directory);
+            drop(using);
+            done
+        })
+        .await
+    }
+
+    /// Waits for uses of the data directory that were given up and go on all the same.
+    pub(super) async fn disk_is_quiet(&self) {
+        drop(self.disk.lock().await);
     }
 }
 

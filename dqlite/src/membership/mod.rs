@@ -304,6 +304,7 @@ impl Membership {
         self.ending.cancel();
         self.settled.cancel();
         self.tasks.shutdown().await;
+        self.context.disk_is_quiet().await;
         self.node.stop().await
     }
 }
