@@ -5,6 +5,7 @@ SHELL := bash
 .DEFAULT_GOAL := help
 
 CARGO ?= cargo
+GO_TEST = CGO_ENABLED=0 GOFLAGS="$${GOFLAGS:--p=2 -buildvcs=false}" go test
 # Arguments for `make run`, e.g. make run ARGS="--listen-client-urls http://127.0.0.1:12379"
 ARGS ?=
 
@@ -13,11 +14,11 @@ ARGS ?=
 help: ## List what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-run: ## Serve on 127.0.0.1:2379, with the log in ./taffrail.data
-	$(CARGO) run --release --locked -- $(ARGS)
+run: deps ## Serve on 127.0.0.1:2379, with the log in ./taffrail.data
+	$(CARGO) run --release --locked --features dqlite -- $(ARGS)
 
-build: ## Build the server, optimized: target/release/taffrail
-	$(CARGO) build --release --locked
+build: deps ## Build the server, optimized: target/release/taffrail
+	$(CARGO) build --release --locked --features dqlite
 
 deps: ## Install what the build and the tests need from Debian, and fetch dqlite's source, if missing
 	@deploy/install-test-dependencies.sh
@@ -39,9 +40,13 @@ test: lint doc ## Run everything that needs Rust and Debian's packages only
 peers: ## Build the etcd and etcdctl to compare with (needs Go)
 	tests/parity/build.sh
 
+# One server with its log on SQLite whole; the pipeline on Dqlite is the same, so that three members on it are
+# asked everything in parity, and live through Kubernetes' cluster test.
 conformance: build peers ## Compare with etcd, and run Kubernetes on it (needs Go)
-	cd tests/parity && CGO_ENABLED=0 GOFLAGS="$${GOFLAGS:--p=2} -buildvcs=false" go test ./... -count=1 -timeout=30m
+	cd tests/parity && $(GO_TEST) ./... -count=1 -timeout=30m
+	cd tests/parity && $(GO_TEST) ./... -count=1 -timeout=30m -members=3 -backend=dqlite
 	tests/kubernetes/test.sh
+	tests/kubernetes/test.sh -members=3 -run='^TestCluster$$'
 
 bench: build peers ## Measure against etcd, side by side
 	$(CARGO) run --release --locked -p taffrail-loadtest -- compare --with etcd
