@@ -5,6 +5,7 @@ SHELL := bash
 .DEFAULT_GOAL := help
 
 CARGO ?= cargo
+GO_TEST = CGO_ENABLED=0 GOFLAGS="$${GOFLAGS:--p=2 -buildvcs=false}" go test
 # Arguments for `make run`, e.g. make run ARGS="--listen-client-urls http://127.0.0.1:12379"
 ARGS ?=
 
@@ -46,9 +47,13 @@ test: lint doc ## Run everything that needs Rust and Debian's packages only
 peers: ## Build the etcd and etcdctl to compare with (needs Go)
 	tests/parity/build.sh
 
+# One server with its log on SQLite whole; the pipeline on Dqlite is the same, so that three members on it are
+# asked everything in parity, and live through Kubernetes' cluster test.
 conformance: build peers ## Compare with etcd, and run Kubernetes on it (needs Go)
-	cd tests/parity && CGO_ENABLED=0 GOFLAGS="$${GOFLAGS:--p=2} -buildvcs=false" go test ./... -count=1 -timeout=30m
+	cd tests/parity && $(GO_TEST) ./... -count=1 -timeout=30m
+	cd tests/parity && $(GO_TEST) ./... -count=1 -timeout=30m -members=3 -backend=dqlite
 	tests/kubernetes/test.sh
+	tests/kubernetes/test.sh -members=3 -run='^TestCluster$$'
 
 bench: build peers ## Measure against etcd, side by side
 	$(CARGO) run --release --locked -p taffrail-loadtest -- compare --with etcd
