@@ -24,6 +24,7 @@ pub fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Run(arguments) => run(arguments),
         Command::Compare(arguments) => compare::compare(&arguments),
+        Command::Chaos(command) => chaos::command(command),
     };
     match outcome {
         Ok(true) => ExitCode::SUCCESS,

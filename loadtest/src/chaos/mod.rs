@@ -5,20 +5,26 @@
 //! which makes a [`replay`] of every revision; [`watch_checks`] and the serializable reads are held against that.
 
 mod assumptions;
+mod command;
+pub mod faults;
 #[cfg(test)]
 mod generate;
 mod hashes;
 pub mod history;
 pub mod linearizability;
 pub mod model;
+pub mod nodes;
 mod reads;
 pub mod replay;
 pub mod report;
+pub mod run;
 mod sightings;
 #[cfg(test)]
 mod tests;
+pub mod traffic;
 pub mod watch_checks;
 
+pub(crate) use command::{ChaosCommand, command};
 use history::History;
 use linearizability::{Sightings, Verdict};
 use replay::Replay;
@@ -35,7 +41,7 @@ pub fn check(history: &History) -> Report {
         Verdict::Linearizable(replay) => Some((**replay).clone()),
         Verdict::Undecided => seen_by_watches(history, &sightings),
         Verdict::NotLinearizable(explanation) => {
-            let alone = linearizability::check(history, &Sightings::default());
+            let alone = linearizability::check(history, &Sightings::of_calls(history));
             match alone {
                 Verdict::Linearizable(replay) => {
                     explanation

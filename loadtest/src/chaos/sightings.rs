@@ -3,18 +3,38 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::history::{Event, History, Moment, Operation, Outcome, Request, Stream, Text, Watch, in_range};
+use super::history::{
+    Body, Call, Event, History, Moment, Operation, Outcome, Pair, Request, Stream, Text, Watch, in_range,
+};
 use super::linearizability::{Seen, Sightings};
 
 impl From<&History> for Sightings {
+    /// Everything that the history tells.
     fn from(history: &History) -> Self {
         let mut sightings = Self {
             reads: true,
             ..Self::default()
         };
-        let written = written_keys(history);
+        sightings.learn_moments(history);
+        sightings.learn_events(history);
+        sightings.learn_pairs(history.calls.iter());
+        sightings
+    }
+}
+
+impl Sightings {
+    /// What the answers to linearizable calls tell, without watches and without members that answered alone.
+    #[must_use]
+    pub fn of_calls(history: &History) -> Self {
+        let mut sightings = Self::default();
+        let calls = history.calls.iter();
+        sightings.learn_pairs(calls.filter(|call| call.request.is_linearizable()));
+        sightings
+    }
+
+    fn learn_moments(&mut self, history: &History) {
         let mut seen = |revision, moment| {
-            let earliest = sightings.seen.entry(revision).or_insert(moment);
+            let earliest = self.seen.entry(revision).or_insert(moment);
             *earliest = moment.min(*earliest);
         };
         for (revision, returned) in serializable_reads(history) {
@@ -27,6 +47,10 @@ impl From<&History> for Sightings {
                 .chain(events)
                 .for_each(|revision| seen(revision, response.at));
         }
+    }
+
+    fn learn_events(&mut self, history: &History) {
+        let written = written_keys(history);
         for stream in &history.streams {
             for (id, watch) in &stream.watches {
                 let complete = written
@@ -34,12 +58,47 @@ impl From<&History> for Sightings {
                     .all(|key| in_range(key, &watch.key, &watch.range_end));
                 let seen = revisions_of(stream, *id, watch);
                 seen.into_iter().for_each(|(revision, events)| {
-                    let known = sightings.events.entry(revision).or_default();
+                    let known = self.events.entry(revision).or_default();
                     merge(known, Seen { events, complete });
                 });
             }
         }
-        sightings
+    }
+
+    /// A pair that anyone was shown was put at its modification revision.
+    fn learn_pairs<'h>(&mut self, calls: impl Iterator<Item = &'h Call>) {
+        for call in calls {
+            let Outcome::Answered(answer) = &call.outcome else {
+                continue;
+            };
+            let with_values = !matches!(&call.request, Request::Range(range) if range.keys_only);
+            for pair in pairs_of(&answer.body).into_iter().filter(|_| with_values) {
+                let event = Event {
+                    delete: false,
+                    pair: pair.clone(),
+                    previous: None,
+                };
+                let known = self.events.entry(pair.mod_revision).or_default();
+                let events = vec![event];
+                merge(
+                    known,
+                    Seen {
+                        events,
+                        complete: false,
+                    },
+                );
+            }
+        }
+    }
+}
+
+fn pairs_of(body: &Body) -> Vec<&Pair> {
+    match body {
+        Body::Range(range) => range.pairs.iter().collect(),
+        Body::Put(previous) => previous.iter().collect(),
+        Body::DeleteRange { previous, .. } => previous.iter().collect(),
+        Body::Txn { responses, .. } => responses.iter().flat_map(pairs_of).collect(),
+        Body::LeaseGrant { .. } | Body::LeaseRevoke | Body::Compact => Vec::new(),
     }
 }
 
@@ -97,12 +156,19 @@ fn revisions_of(stream: &Stream, id: i64, watch: &Watch) -> BTreeMap<i64, Vec<Ev
     own
 }
 
-/// A watch of all keys knows best; others know what they saw.
+/// A watch of all keys knows best; what others saw is put together.
 fn merge(known: &mut Seen, seen: Seen) {
     if known.complete {
         return;
     }
-    if seen.complete || known.events.is_empty() {
+    if seen.complete {
         *known = seen;
+        return;
+    }
+    for event in seen.events {
+        let same = |other: &Event| (other.delete, &other.pair) == (event.delete, &event.pair);
+        if !known.events.iter().any(same) {
+            known.events.push(event);
+        }
     }
 }

@@ -17,7 +17,7 @@ pub use recorder::Recorder;
 pub use request::{
     Compare, DeleteRange, Operation, Put, Range, Relation, Request, Target, Text, Txn, in_range, prefix_end,
 };
-pub(crate) use wire::{Refused, call_of, outcome_of, watch_request, watched};
+pub(crate) use wire::{call_of, outcome_of, watch_request, watched};
 
 /// Nanoseconds since the recording began, on a clock that never goes back.
 pub type Moment = u64;

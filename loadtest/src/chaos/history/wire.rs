@@ -285,7 +285,7 @@ fn txn_body(txn: pb::TxnResponse) -> Result<Body, CallError> {
 }
 
 /// What an error means for the request.
-pub(crate) enum Refused {
+enum Refused {
     /// It had no effect.
     Definitely(Refusal),
     /// It may have had, or may still have, an effect.

@@ -200,10 +200,13 @@ impl Search<'_> {
 /// Whether events are those that were seen, or at least contain them.
 fn agrees(events: &[Event], seen: &Seen) -> bool {
     let alike = |ours: &Event, theirs: &Event| (ours.delete, &ours.pair) == (theirs.delete, &theirs.pair);
-    let mut rest = events.iter();
     let contained = seen
         .events
         .iter()
-        .all(|theirs| rest.any(|ours| alike(ours, theirs)));
-    contained && (!seen.complete || events.len() == seen.events.len())
+        .all(|theirs| events.iter().any(|ours| alike(ours, theirs)));
+    let whole = || {
+        let pairs = events.iter().zip(&seen.events);
+        events.len() == seen.events.len() && pairs.into_iter().all(|(ours, theirs)| alike(ours, theirs))
+    };
+    if seen.complete { whole() } else { contained }
 }

@@ -138,7 +138,7 @@ fn window(prepared: &Prepared, stuck: &Stuck) -> Option<History> {
         let kept = stuck.steps.len().saturating_sub(steps);
         let window = window_after(prepared, &stuck.steps[..kept]);
         // Watches are not in the window, so it must fail without what they saw.
-        fails(&window, &Sightings::default()).then_some(window)
+        fails(&window, &Sightings::of_calls(&window)).then_some(window)
     })
 }
 

@@ -33,7 +33,9 @@ use prepare::Prepared;
 use search::{End, Search};
 
 /// Configurations that may be tried before the search gives up. Histories with answers need about none.
-const MOST_CONFIGURATIONS: usize = 2_000_000;
+const MOST_CONFIGURATIONS: usize = 1_000_000;
+/// Things that may be taken, those that are taken back included, before the search gives up.
+const MOST_STEPS: usize = 50_000_000;
 
 /// What is known of revisions besides the answers to calls.
 #[derive(Clone, Debug, Default)]
@@ -49,7 +51,7 @@ pub struct Sightings {
 /// What watches saw of a revision.
 #[derive(Clone, Debug, Default)]
 pub struct Seen {
-    /// The events, in order.
+    /// The events, in order if they are complete.
     pub events: Vec<Event>,
     /// A watch of all keys saw them, so there were no others.
     pub complete: bool,

@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
-use super::MOST_CONFIGURATIONS;
 use super::prepare::{Op, Prepared, What, is_free};
+use super::{MOST_CONFIGURATIONS, MOST_STEPS};
 use super::visited::{Visited, wide_hash};
 use crate::chaos::history::{Moment, Outcome};
 use crate::chaos::model::{Change, Reply, State};
@@ -75,6 +75,8 @@ pub(super) struct Search<'p> {
     /// All of [`Prepared::free`] before this were taken.
     free: usize,
     count: usize,
+    /// How many were ever taken.
+    taken: usize,
     steps: Vec<Step>,
     branches: Vec<Branch>,
     visited: Visited,
@@ -101,6 +103,7 @@ impl<'p> Search<'p> {
             frontier: 0,
             free: 0,
             count: 0,
+            taken: 0,
             steps: Vec::new(),
             branches: Vec::new(),
             visited: Visited::default(),
@@ -128,7 +131,7 @@ impl<'p> Search<'p> {
                 }
                 _ => self.branch(choices),
             };
-            if self.visited.len() > MOST_CONFIGURATIONS {
+            if self.visited.len() > MOST_CONFIGURATIONS || self.taken > MOST_STEPS {
                 return End::Exhausted;
             }
             if !goes_on {
@@ -256,6 +259,7 @@ impl<'p> Search<'p> {
                 Some(self.state.apply(self.prepared.classes[class].request).1)
             }
         };
+        self.taken += 1;
         self.steps.push(Step { choice, change });
     }
 
