@@ -7,8 +7,8 @@ use std::collections::{BTreeMap, BinaryHeap};
 use fastrand::Rng;
 
 use super::history::{
-    Answer, Call, Compare, DeleteRange, History, Moment, Operation, Outcome, Put, Range, Relation, Request, Stream,
-    Target, Txn, Watch, Watched, prefix_end,
+    Answer, Call, Compare, DeleteRange, History, Moment, Operation, Outcome, Put, Range, Relation, Request,
+    Stream, Target, Txn, Watch, Watched, prefix_end,
 };
 use super::model::{Reply, State};
 use super::replay::Replay;
@@ -271,9 +271,9 @@ impl Cluster {
 
     fn response(&mut self, watch: &Watch, revision: i64) -> Option<Watched> {
         let events = self.replay.between(revision, revision);
-        let wanted = events.flat_map(|(_, events)| events).filter(|event| {
-            super::history::in_range(&event.pair.key, &watch.key, &watch.range_end)
-        });
+        let wanted = events
+            .flat_map(|(_, events)| events)
+            .filter(|event| super::history::in_range(&event.pair.key, &watch.key, &watch.range_end));
         let mut events: Vec<_> = wanted.cloned().collect();
         if !watch.prev_kv {
             events.iter_mut().for_each(|event| event.previous = None);

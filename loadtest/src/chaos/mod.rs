@@ -44,9 +44,9 @@ pub fn check(history: &History) -> Report {
             let alone = linearizability::check(history, &Sightings::of_calls(history));
             match alone {
                 Verdict::Linearizable(replay) => {
-                    explanation
-                        .why
-                        .push_str(" (the calls alone have an order: watches or single members showed something wrong)");
+                    explanation.why.push_str(
+                        " (the calls alone have an order: watches or single members showed something wrong)",
+                    );
                     seen_by_watches(history, &sightings).or(Some(*replay))
                 }
                 _ => seen_by_watches(history, &sightings),
