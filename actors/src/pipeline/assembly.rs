@@ -256,10 +256,10 @@ impl Ground {
     ) -> Store {
         let mailbox = &self.meters.mailboxes.router;
         let (space, shared) = (Arc::clone(&self.meters.space), Arc::clone(&self.shared));
-        let (routes, meter) = (roles.clone(), Arc::clone(mailbox));
+        let (routes, clock, meter) = (roles.clone(), self.settings.clock.clone(), Arc::clone(mailbox));
         let router = places
             .write_path
-            .start(move || Router::new(space, shared, routes, meter));
+            .start(move || Router::new(space, shared, routes, clock, meter));
         let addresses = Addresses {
             router: Mailbox::new(router, Arc::clone(mailbox)),
             lease_actor: followers.lease_actor.clone(),
