@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::cluster::{
     Ask, AskOutcome, Claim, Following, Image, ImageWriter, MemberDescription, Peer, PeerAnswer, PeerError,
-    Progress, Promised, Told,
+    Progress, Promised,
 };
 use crate::mailbox::Mailbox;
 use crate::membership::Membership;
@@ -33,18 +33,6 @@ impl Member {
         &self.store
     }
 
-    async fn answer(self, ask: Ask) -> AskOutcome {
-        let store = &self.store;
-        match ask {
-            Ask::Submit(command) => store.submit_here(command).await.map(Told::Committed),
-            Ask::KeepAlive(id) => store.keep_alive_here(id).await.map(Told::KeptAlive),
-            Ask::TimeToLive { id, keys } => store.time_to_live_here(id, keys).await.map(Told::TimeToLive),
-            Ask::Leases => store.leases_here().await.map(Told::Leases),
-            Ask::ReadRevision => store.confirm_here().await.map(Told::ReadRevision),
-            Ask::CompactPhysically => store.compact_physically_here().await.map(|()| Told::Done),
-        }
-    }
-
     async fn send_image(self, writer: ImageWriter) {
         let log = Arc::clone(&self.membership.log);
         let image = match tokio::task::spawn_blocking(move || log.image()).await {
@@ -65,7 +53,8 @@ impl Member {
 
 impl Peer for Member {
     fn ask(&self, ask: Ask) -> PeerAnswer<AskOutcome> {
-        Box::pin(self.clone().answer(ask))
+        let store = self.store.clone();
+        Box::pin(async move { store.answer(ask).await })
     }
 
     fn follow(&self, _: u64, from: Progress) -> Following {

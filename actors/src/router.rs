@@ -11,9 +11,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix::{Actor, AsyncContext, Context, Handler};
-use model::{AlarmAction, Command, space_cost};
+use model::{AlarmAction, Command, LeaseGrant, space_cost};
 use tokio::time::Instant;
 
+use crate::clock::LeaseClock;
 use crate::cluster::{Ask, Epoch, Peer, Role, Roles, Told};
 use crate::errors::RequestError;
 use crate::gate::Permit;
@@ -48,15 +49,23 @@ pub struct Router {
     space: Arc<Space>,
     shared: Arc<SharedState>,
     roles: Roles,
+    clock: LeaseClock,
     meter: Arc<Meter>,
 }
 
 impl Router {
-    pub(crate) fn new(space: Arc<Space>, shared: Arc<SharedState>, roles: Roles, meter: Arc<Meter>) -> Self {
+    pub(crate) fn new(
+        space: Arc<Space>,
+        shared: Arc<SharedState>,
+        roles: Roles,
+        clock: LeaseClock,
+        meter: Arc<Meter>,
+    ) -> Self {
         Self {
             space,
             shared,
             roles,
+            clock,
             meter,
         }
     }
@@ -99,10 +108,20 @@ impl Router {
             });
         }
         let ticket = Ticket::new(submit.permit, submit.answer);
-        allocator.tell(Allocate {
-            command: submit.command,
-            ticket,
-        });
+        let command = self.by_this_clock(submit.command);
+        allocator.tell(Allocate { command, ticket });
+    }
+
+    /// A lease begins by the leader's clock, now: the request may come from a member that has not heard of
+    /// that clock yet, and may have waited for a leader.
+    fn by_this_clock(&self, command: Command) -> Command {
+        match command {
+            Command::LeaseGrant(grant) => Command::LeaseGrant(LeaseGrant {
+                now_ms: self.clock.now_ms(),
+                ..grant
+            }),
+            other => other,
+        }
     }
 }
 

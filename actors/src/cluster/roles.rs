@@ -136,20 +136,18 @@ impl Roles {
     /// Waits until the role is another one than this.
     pub(crate) async fn other_than(&self, known: &Role) {
         let mut role = self.role.clone();
-        lasting(role.wait_for(|role| !role.is_same(known)).await).await;
+        lasting(role.wait_for(|role| !role.is_same(known)).await.map(drop)).await;
     }
 
     /// Waits until there has been no leader for longer than streams that demand one put up with.
     pub(crate) async fn leader_lost(&self) {
         let mut role = self.role.clone();
         loop {
-            let waiting = role.wait_for(|role| !is_settled(role)).await.map(drop);
-            lasting(waiting).await;
-            let settled = timeout(self.patience.leader, role.wait_for(is_settled)).await;
-            let Ok(settled) = settled.map(|settled| settled.map(drop)) else {
-                return;
-            };
-            lasting(settled).await;
+            lasting(role.wait_for(|role| !is_settled(role)).await.map(drop)).await;
+            match timeout(self.patience.leader, role.wait_for(is_settled)).await {
+                Ok(settled) => lasting(settled.map(drop)).await,
+                Err(_) => return,
+            }
         }
     }
 }
@@ -160,10 +158,9 @@ fn is_settled(role: &Role) -> bool {
 
 /// What was waited for, unless nobody plays any role any more: then nothing is left to be waited for, and
 /// whoever waits goes with the pipeline. A member that is alone leads to the end.
-async fn lasting<T>(waited: Result<T, RecvError>) -> T {
-    match waited {
-        Ok(seen) => seen,
-        Err(_) => std::future::pending().await,
+async fn lasting(waited: Result<(), RecvError>) {
+    if waited.is_err() {
+        std::future::pending().await
     }
 }
 

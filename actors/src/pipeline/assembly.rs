@@ -261,10 +261,10 @@ impl Ground {
     fn start_router<P: Place>(&self, roles: &Roles, places: &Places<P>) -> Mailbox<Router> {
         let mailbox = &self.meters.mailboxes.router;
         let (space, shared) = (Arc::clone(&self.meters.space), Arc::clone(&self.shared));
-        let (routes, meter) = (roles.clone(), Arc::clone(mailbox));
+        let (routes, clock, meter) = (roles.clone(), self.settings.clock.clone(), Arc::clone(mailbox));
         let address = places
             .write_path
-            .start(move || Router::new(space, shared, routes, meter));
+            .start(move || Router::new(space, shared, routes, clock, meter));
         Mailbox::new(address, Arc::clone(mailbox))
     }
 

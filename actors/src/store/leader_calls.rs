@@ -1,22 +1,54 @@
 //! What only a leader does: done here, or asked of the member that leads.
 
-use std::sync::Arc;
+use std::time::Duration;
 
 use model::LeaseId;
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 
 use super::Store;
-use crate::cluster::{Ask, Peer, Role, Told};
+use crate::cluster::{Ask, AskOutcome, Role, Told};
 use crate::compactor::WaitCompacted;
 use crate::errors::RequestError;
 use crate::lease_actor::{KeepAlive, KeepAliveReply, ListLeases, TimeToLive, TimeToLiveReply};
 
+/// How long it is waited before the same leader is asked again, which does not lead yet, or no more.
+const AGAIN_AFTER: Duration = Duration::from_millis(50);
+
 impl Store {
-    /// Who does what only a leader does: this member, or the one it follows.
-    async fn leader(&self) -> Result<Option<Arc<dyn Peer>>, RequestError> {
+    /// Has it done by whoever leads, and while that changes by who leads next: what is asked here may be done
+    /// twice.
+    async fn ask_leader(&self, ask: Ask) -> AskOutcome {
+        let begun = Instant::now();
+        loop {
+            let failure = match self.ask_once(ask.clone()).await {
+                Err(error) if leads_no_more(&error) => error,
+                outcome => return outcome,
+            };
+            let left = self.roles.patience().saturating_sub(begun.elapsed());
+            if left.is_zero() {
+                return Err(failure);
+            }
+            self.roles.changed_within(AGAIN_AFTER.min(left)).await;
+        }
+    }
+
+    async fn ask_once(&self, ask: Ask) -> AskOutcome {
         match self.roles.settled().await? {
-            Role::Following { peer, .. } => Ok(Some(peer)),
-            _ => Ok(None),
+            Role::Following { peer, .. } => peer.ask(ask).await,
+            _ => self.answer(ask).await,
+        }
+    }
+
+    /// Does what another member asks of this one as the leader.
+    pub(crate) async fn answer(&self, ask: Ask) -> AskOutcome {
+        match ask {
+            Ask::Submit(command) => self.submit_here(command).await.map(Told::Committed),
+            Ask::KeepAlive(id) => self.keep_alive_here(id).await.map(Told::KeptAlive),
+            Ask::TimeToLive { id, keys } => self.time_to_live_here(id, keys).await.map(Told::TimeToLive),
+            Ask::Leases => self.leases_here().await.map(Told::Leases),
+            Ask::ReadRevision => self.confirm_here().await.map(Told::ReadRevision),
+            Ask::CompactPhysically => self.compact_physically_here().await.map(|()| Told::Done),
         }
     }
 
@@ -25,16 +57,13 @@ impl Store {
     /// # Errors
     /// When a renewal that must be stored could not be, or no leader is there to run leases.
     pub async fn lease_keep_alive(&self, id: LeaseId) -> Result<KeepAliveReply, RequestError> {
-        let Some(leader) = self.leader().await? else {
-            return self.keep_alive_here(id).await;
-        };
-        match leader.ask(Ask::KeepAlive(id)).await? {
+        match self.ask_leader(Ask::KeepAlive(id)).await? {
             Told::KeptAlive(reply) => Ok(reply),
             _ => Err(RequestError::TimedOutConnectionLost),
         }
     }
 
-    pub(crate) async fn keep_alive_here(&self, id: LeaseId) -> Result<KeepAliveReply, RequestError> {
+    async fn keep_alive_here(&self, id: LeaseId) -> Result<KeepAliveReply, RequestError> {
         self.roles.office().await?;
         let (answer, answered) = oneshot::channel();
         self.addresses.lease_actor.tell(KeepAlive { id, answer });
@@ -46,20 +75,13 @@ impl Store {
     /// # Errors
     /// When the server is going down, or no leader is there to run leases.
     pub async fn lease_time_to_live(&self, id: LeaseId, keys: bool) -> Result<TimeToLiveReply, RequestError> {
-        let Some(leader) = self.leader().await? else {
-            return self.time_to_live_here(id, keys).await;
-        };
-        match leader.ask(Ask::TimeToLive { id, keys }).await? {
+        match self.ask_leader(Ask::TimeToLive { id, keys }).await? {
             Told::TimeToLive(reply) => Ok(reply),
             _ => Err(RequestError::TimedOutConnectionLost),
         }
     }
 
-    pub(crate) async fn time_to_live_here(
-        &self,
-        id: LeaseId,
-        keys: bool,
-    ) -> Result<TimeToLiveReply, RequestError> {
+    async fn time_to_live_here(&self, id: LeaseId, keys: bool) -> Result<TimeToLiveReply, RequestError> {
         self.confirm_here().await?;
         let (answer, answered) = oneshot::channel();
         self.addresses.lease_actor.tell(TimeToLive { id, keys, answer });
@@ -71,16 +93,13 @@ impl Store {
     /// # Errors
     /// When the server is going down, or no leader is there to run leases.
     pub async fn leases(&self) -> Result<Vec<LeaseId>, RequestError> {
-        let Some(leader) = self.leader().await? else {
-            return self.leases_here().await;
-        };
-        match leader.ask(Ask::Leases).await? {
+        match self.ask_leader(Ask::Leases).await? {
             Told::Leases(leases) => Ok(leases),
             _ => Err(RequestError::TimedOutConnectionLost),
         }
     }
 
-    pub(crate) async fn leases_here(&self) -> Result<Vec<LeaseId>, RequestError> {
+    async fn leases_here(&self) -> Result<Vec<LeaseId>, RequestError> {
         self.confirm_here().await?;
         let (answer, answered) = oneshot::channel();
         self.addresses.lease_actor.tell(ListLeases { answer });
@@ -92,16 +111,21 @@ impl Store {
     /// # Errors
     /// When the server is going down, or no leader is there to delete them.
     pub async fn compact_physically(&self) -> Result<(), RequestError> {
-        let Some(leader) = self.leader().await? else {
-            return self.compact_physically_here().await;
-        };
-        leader.ask(Ask::CompactPhysically).await.map(drop)
+        self.ask_leader(Ask::CompactPhysically).await.map(drop)
     }
 
-    pub(crate) async fn compact_physically_here(&self) -> Result<(), RequestError> {
+    async fn compact_physically_here(&self) -> Result<(), RequestError> {
         self.roles.office().await?;
         let (done, finished) = oneshot::channel();
         self.addresses.compactor.tell(WaitCompacted { done });
         finished.await.map_err(|_| RequestError::Stopped)
     }
+}
+
+/// Whether the member that was asked does not lead, or came to lead no more over the question.
+fn leads_no_more(error: &RequestError) -> bool {
+    matches!(
+        error,
+        RequestError::NoLeader | RequestError::NotLeader | RequestError::LeaderChanged
+    )
 }

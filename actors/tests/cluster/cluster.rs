@@ -185,11 +185,6 @@ impl Cluster {
         self.of(id).view.sees(leader);
     }
 
-    /// The log lets this member lead, and nobody is told.
-    pub fn elect_unseen(&self, leader: Option<u64>) {
-        self.log.elect(leader);
-    }
-
     /// The log lets this member lead, and these members learn it.
     pub fn elect_for(&self, leader: Option<u64>, members: impl IntoIterator<Item = u64>) {
         self.log.elect(leader);

@@ -4,6 +4,7 @@ mod client;
 mod cluster;
 mod followers;
 mod leader_changes;
+mod leases;
 mod log;
 mod members;
 mod network;

@@ -18,7 +18,7 @@ impl State {
             }
         }
         let run = |operation| match operation {
-            &Operation::Range(ref range) => Body::Range(self.range(range)),
+            Operation::Range(range) => Body::Range(self.range(range)),
             Operation::Put(put) => self.put(put, change),
             Operation::DeleteRange(delete) => self.delete_range(delete, change),
         };
