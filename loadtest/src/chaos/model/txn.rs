@@ -17,7 +17,7 @@ impl State {
                 Operation::DeleteRange(_) => {}
             }
         }
-        let run = |operation| match operation {
+        let run = |operation: &Operation| match operation {
             Operation::Range(range) => Body::Range(self.range(range)),
             Operation::Put(put) => self.put(put, change),
             Operation::DeleteRange(delete) => self.delete_range(delete, change),
