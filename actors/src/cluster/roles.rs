@@ -144,10 +144,12 @@ impl Roles {
         let mut role = self.role.clone();
         loop {
             lasting(role.wait_for(|role| !is_settled(role)).await.map(drop)).await;
-            match timeout(self.patience.leader, role.wait_for(is_settled)).await {
-                Ok(settled) => lasting(settled.map(drop)).await,
-                Err(_) => return,
-            }
+            let settled = timeout(self.patience.leader, role.wait_for(is_settled)).await;
+            // What was seen must not be held while waiting.
+            let Ok(settled) = settled.map(|settled| settled.map(drop)) else {
+                return;
+            };
+            lasting(settled).await;
         }
     }
 }
