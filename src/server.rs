@@ -17,7 +17,7 @@ use crate::http::{self, Site};
 use crate::listeners::{Listeners, Serving};
 use crate::metrics::{HealthMetrics, Metrics, RpcMetrics};
 use crate::notify;
-use crate::services::{self, Changes, MemberInfo, RequestLimits};
+use crate::services::{self, MemberInfo, RequestLimits};
 use crate::settings::{Backend, ClusterSettings, Settings};
 use crate::signals::Signals;
 
@@ -85,20 +85,11 @@ impl Server {
         )
     }
 
-    /// Where the Cluster service makes its changes.
-    fn changes(&self) -> Changes {
-        #[cfg(feature = "dqlite")]
-        if let Some(member) = &self.member {
-            return Changes::Several(Box::new(member.changes()));
-        }
-        Changes::Alone
-    }
-
     /// Serves until a signal comes and everything admitted has been answered.
     pub(crate) async fn run(self, settings: Settings, mut signals: Signals) -> Result<()> {
         let stopping = CancellationToken::new();
         let patience = settings.drain_timeout;
-        let serving = open_doors(&self.store, self.changes(), &settings, &stopping);
+        let serving = self.open_doors(&settings, &stopping);
         let outcome = match serving {
             Ok(serving) => {
                 let signal = signals.next().await;
@@ -155,60 +146,54 @@ fn pipeline_settings(settings: &Settings) -> actors::Settings {
     }
 }
 
-fn open_doors(
-    store: &Store,
-    changes: Changes,
-    settings: &Settings,
-    stopping: &CancellationToken,
-) -> Result<Serving> {
-    let listeners = Listeners::bind(settings, stopping.clone())?;
-    let house = build_house(store, changes, settings, stopping)?;
-    let serving = listeners
-        .serve(|purpose, secure| house.door(purpose, |router| http::guard(router, &settings.access, secure)));
-    // Whatever starts an etcd waits for this line, or for systemd's.
-    tracing::info!("ready to serve client requests");
-    if let Err(error) = notify::notify("READY=1") {
-        tracing::warn!(%error, "cannot tell systemd that the server is ready");
+impl Server {
+    fn open_doors(&self, settings: &Settings, stopping: &CancellationToken) -> Result<Serving> {
+        let listeners = Listeners::bind(settings, stopping.clone())?;
+        let house = self.build_house(settings, stopping)?;
+        let serving = listeners.serve(|purpose, secure| {
+            house.door(purpose, |router| http::guard(router, &settings.access, secure))
+        });
+        // Whatever starts an etcd waits for this line, or for systemd's.
+        tracing::info!("ready to serve client requests");
+        if let Err(error) = notify::notify("READY=1") {
+            tracing::warn!(%error, "cannot tell systemd that the server is ready");
+        }
+        Ok(serving)
     }
-    Ok(serving)
-}
 
-fn build_house(
-    store: &Store,
-    changes: Changes,
-    settings: &Settings,
-    stopping: &CancellationToken,
-) -> Result<House> {
-    let limits = RequestLimits {
-        max_request_bytes: settings.limits.max_request_bytes,
-        quota_bytes: settings.limits.quota_bytes,
-    };
-    let member = MemberInfo {
-        name: settings.name.clone(),
-        peer_urls: settings.advertise_peer_urls.clone(),
-        client_urls: settings.advertise_client_urls.clone(),
-    };
-    let context = services::Context::new(
-        store.clone(),
-        member,
-        limits,
-        settings.data_dir.clone(),
-        stopping.clone(),
-    )
-    .with_changes(changes);
-    let calls = Arc::new(RpcMetrics::new(settings.extensive_metrics)?);
-    let metrics = Arc::new(Metrics::new(Arc::clone(&calls)));
-    let site = Site::new(store.clone(), metrics, Arc::new(HealthMetrics::default()));
-    let routes = services::routes(context);
-    let mut pages = http::router(site.clone());
-    if settings.gateway {
-        pages = pages.merge(gateway::router(&routes, limits.max_message_bytes()));
+    fn build_house(&self, settings: &Settings, stopping: &CancellationToken) -> Result<House> {
+        let limits = RequestLimits {
+            max_request_bytes: settings.limits.max_request_bytes,
+            quota_bytes: settings.limits.quota_bytes,
+        };
+        let member = MemberInfo {
+            name: settings.name.clone(),
+            peer_urls: settings.advertise_peer_urls.clone(),
+            client_urls: settings.advertise_client_urls.clone(),
+        };
+        let context = services::Context::new(
+            self.store.clone(),
+            member,
+            limits,
+            settings.data_dir.clone(),
+            stopping.clone(),
+        );
+        #[cfg(feature = "dqlite")]
+        let context = context.with_cluster(self.member.as_ref().map(ClusterMember::changes));
+        let calls = Arc::new(RpcMetrics::new(settings.extensive_metrics)?);
+        let metrics = Arc::new(Metrics::new(Arc::clone(&calls)));
+        let site = Site::new(self.store.clone(), metrics, Arc::new(HealthMetrics::default()));
+        let routes = services::routes(context);
+        let mut pages = http::router(site.clone());
+        if settings.gateway {
+            pages = pages.merge(gateway::router(&routes, limits.max_message_bytes()));
+        }
+        Ok(House {
+            http: pages,
+            metrics: http::metrics_router(site),
+            grpc: routes.into_axum_router(),
+            calls,
+            request_spans: settings.log.request_spans,
+        })
     }
-    Ok(House {
-        http: pages,
-        metrics: http::metrics_router(site),
-        grpc: routes.into_axum_router(),
-        calls,
-        request_spans: settings.log.request_spans,
-    })
 }

@@ -6,8 +6,6 @@ use proto::etcdserverpb as pb;
 use proto::etcdserverpb::cluster_server::Cluster;
 use tonic::{Request, Response, Status};
 
-#[cfg(feature = "dqlite")]
-use super::Changes;
 use super::Context;
 #[cfg(feature = "dqlite")]
 use super::cluster_of_several::Several;
@@ -49,7 +47,7 @@ impl Cluster for ClusterService {
         request: Request<pb::MemberAddRequest>,
     ) -> Result<Response<pb::MemberAddResponse>, Status> {
         #[cfg(feature = "dqlite")]
-        if let Changes::Several(changes) = self.context.changes() {
+        if let Some(changes) = self.context.cluster() {
             return Several::new(&self.context, changes)
                 .member_add(request.into_inner())
                 .await;
@@ -79,7 +77,7 @@ impl Cluster for ClusterService {
         request: Request<pb::MemberRemoveRequest>,
     ) -> Result<Response<pb::MemberRemoveResponse>, Status> {
         #[cfg(feature = "dqlite")]
-        if let Changes::Several(changes) = self.context.changes() {
+        if let Some(changes) = self.context.cluster() {
             return Several::new(&self.context, changes)
                 .member_remove(request.into_inner())
                 .await;
@@ -96,7 +94,7 @@ impl Cluster for ClusterService {
         request: Request<pb::MemberUpdateRequest>,
     ) -> Result<Response<pb::MemberUpdateResponse>, Status> {
         #[cfg(feature = "dqlite")]
-        if let Changes::Several(changes) = self.context.changes() {
+        if let Some(changes) = self.context.cluster() {
             return Several::new(&self.context, changes)
                 .member_update(request.into_inner())
                 .await;
@@ -115,12 +113,16 @@ impl Cluster for ClusterService {
         }))
     }
 
+    #[cfg_attr(
+        not(feature = "dqlite"),
+        expect(unused_variables, reason = "a server that is alone lists itself")
+    )]
     async fn member_list(
         &self,
         request: Request<pb::MemberListRequest>,
     ) -> Result<Response<pb::MemberListResponse>, Status> {
         #[cfg(feature = "dqlite")]
-        if let Changes::Several(changes) = self.context.changes() {
+        if let Some(changes) = self.context.cluster() {
             return Several::new(&self.context, changes)
                 .member_list(request.into_inner())
                 .await;
@@ -137,7 +139,7 @@ impl Cluster for ClusterService {
         request: Request<pb::MemberPromoteRequest>,
     ) -> Result<Response<pb::MemberPromoteResponse>, Status> {
         #[cfg(feature = "dqlite")]
-        if let Changes::Several(changes) = self.context.changes() {
+        if let Some(changes) = self.context.cluster() {
             return Several::new(&self.context, changes)
                 .member_promote(request.into_inner())
                 .await;

@@ -1,6 +1,8 @@
 //! What all services share.
 
 use std::path::{Path, PathBuf};
+#[cfg(feature = "dqlite")]
+use std::sync::Arc;
 
 use actors::Store;
 use model::Revision;
@@ -49,19 +51,10 @@ pub struct Context {
     limits: RequestLimits,
     data_dir: PathBuf,
     shutdown: CancellationToken,
-    changes: Changes,
+    #[cfg(feature = "dqlite")]
+    cluster: Option<Arc<ClusterChanges>>,
     cluster_id: u64,
     member_id: u64,
-}
-
-/// Where the members of the cluster are listed and changed.
-#[derive(Clone)]
-pub enum Changes {
-    /// This server is the only member there can be.
-    Alone,
-    /// Members come and go.
-    #[cfg(feature = "dqlite")]
-    Several(Box<ClusterChanges>),
 }
 
 impl Context {
@@ -82,20 +75,25 @@ impl Context {
             limits,
             data_dir,
             shutdown,
-            changes: Changes::Alone,
+            #[cfg(feature = "dqlite")]
+            cluster: None,
             cluster_id,
             member_id,
         }
     }
 
-    /// The context of a member of this cluster.
+    /// The context of a member of several, if this server is one.
+    #[cfg(feature = "dqlite")]
     #[must_use]
-    pub fn with_changes(self, changes: Changes) -> Self {
-        Self { changes, ..self }
+    pub fn with_cluster(self, cluster: Option<ClusterChanges>) -> Self {
+        let cluster = cluster.map(Arc::new);
+        Self { cluster, ..self }
     }
 
-    pub(super) fn changes(&self) -> &Changes {
-        &self.changes
+    /// Where the members are listed and changed; none where this server is the only one there can be.
+    #[cfg(feature = "dqlite")]
+    pub(super) fn cluster(&self) -> Option<&ClusterChanges> {
+        self.cluster.as_deref()
     }
 
     pub(super) fn store(&self) -> &Store {

@@ -29,7 +29,7 @@ use proto::{v3electionpb, v3lockpb};
 use tonic::codec::CompressionEncoding;
 use tonic::service::Routes;
 
-pub use context::{Changes, Context, MemberInfo, RequestLimits};
+pub use context::{Context, MemberInfo, RequestLimits};
 
 /// The release of etcd whose interface and behaviour this server has: what `Status` and `/version` say.
 pub const ETCD_VERSION: &str = "3.7.3";

@@ -15,7 +15,9 @@ use std::time::Duration;
 use actors::AutoCompaction;
 use clap::{ArgMatches, CommandFactory, FromArgMatches};
 
-pub(crate) use cluster::{Backend, ClusterSettings, PeerTls};
+#[cfg(feature = "dqlite")]
+pub(crate) use cluster::PeerTls;
+pub(crate) use cluster::{Backend, ClusterSettings};
 pub(crate) use errors::SettingsError;
 pub(crate) use flags::{Command, RestoreFlags};
 pub(crate) use tls::TlsSettings;

@@ -16,8 +16,6 @@ use tonic::{Request, Response, Status};
 use self::alarm::Asked;
 pub(super) use self::snapshot::clear_leftovers;
 #[cfg(feature = "dqlite")]
-use super::Changes;
-#[cfg(feature = "dqlite")]
 use super::cluster_of_several::not_changed;
 use super::kv::mismatched;
 use super::streams::{Answers, Session};
@@ -151,7 +149,7 @@ impl Maintenance for MaintenanceService {
         request: Request<pb::MoveLeaderRequest>,
     ) -> Result<Response<pb::MoveLeaderResponse>, Status> {
         #[cfg(feature = "dqlite")]
-        if let Changes::Several(changes) = self.context.changes() {
+        if let Some(changes) = self.context.cluster() {
             let target = request.into_inner().target_id;
             changes.transfer(target).await.map_err(not_changed)?;
             return Ok(Response::new(pb::MoveLeaderResponse { header: None }));
