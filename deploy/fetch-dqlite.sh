@@ -27,32 +27,40 @@ new_enough() {
     [[ -n $1 ]] && dpkg --compare-versions "$1" ge "$least"
 }
 
-# Debian's mirror, and the keyring that apt holds it to (or nothing: apt's own trusted keys), as apt is configured.
-mirror_and_keyring() {
-    local line entry
-    line=$(apt-get indextargets --format '$(ORIGIN)|$(LABEL)|$(REPO_URI)|$(SOURCESENTRY)' 'Created-By: Packages' \
-        | awk -F '|' '$1 == "Debian" && $2 == "Debian"' | head -n 1)
-    [[ -n $line ]] || complain "apt knows no Debian mirror; run apt-get update, or set DQLITE_SOURCE"
-    entry=${line##*|}
-    echo "$(cut -d '|' -f 3 <<<"$line") $(keyring_in "${entry%:*}")"
+as_root() {
+    if [[ $(id -u) == 0 ]]; then "$@"; else sudo "$@"; fi
 }
 
-# The keyring that a file of apt's sources names for Debian's archive, in either of the two formats.
-keyring_in() {
-    { grep -oiP '^\s*signed-by:\s*\K/\S+' "$1" || grep -oiP '\[[^\]]*signed-by=\K/[^\s\],]+' "$1" || true; } | head -n 1
+# Debian's archive in apt's configuration: its URI without the last slash, and the file that names it.
+archive_entry() {
+    apt-get indextargets --format '$(ORIGIN)|$(LABEL)|$(REPO_URI)|$(SOURCESENTRY)' 'Created-By: Packages' \
+        | awk -F '|' '$1 == "Debian" && $2 == "Debian" && !found++ {
+                          sub(/\/$/, "", $3); sub(/:[0-9]+$/, "", $4); print $3, $4 }'
 }
 
-# Downloads the source package into the folder $1; apt checks the signature of the index that has its digest.
+# The keyring that the file $2 of apt's sources, of stanzas or of lines, names for the URI $1. None: apt has its own keys.
+keyring_for() {
+    local separator=$'\n'
+    [[ $2 != *.sources ]] || separator=""
+    awk -v RS="$separator" -v uri="$1" 'index($0, uri)' "$2" \
+        | { grep -oiP '^[^#]*signed-by[:=]\s*\K/[^\s\],]+' || true; } | sed -n 1p
+}
+
+# Downloads the source package into the folder $1. apt checks the signature of the index that has its digest.
 download() {
-    local mirror keyring option=""
-    read -r mirror keyring <<<"$(mirror_and_keyring)"
-    [[ -z $keyring ]] || option="[signed-by=$keyring]"
+    local entry uri file keyring
+    entry=$(archive_entry)
+    # Whose archive an entry is, apt knows from its index.
+    [[ -n $entry ]] || { as_root apt-get update -qq && entry=$(archive_entry); }
+    [[ -n $entry ]] || complain "apt is set up without Debian's archive; set DQLITE_SOURCE to a source of dqlite"
+    read -r uri file <<<"$entry"
+    keyring=$(keyring_for "$uri" "$file")
     mkdir -p "$1/lists"
-    echo "deb-src $option $mirror sid main" >"$1/sources.list"
+    echo "deb-src ${keyring:+[signed-by=$keyring]} $uri sid main" >"$1/sources.list"
     local apt=(apt-get -qq
         -o "Dir::Etc::sourcelist=$1/sources.list" -o Dir::Etc::sourceparts=/dev/null
         -o "Dir::State::Lists=$1/lists" -o Dir::Cache::pkgcache= -o Dir::Cache::srcpkgcache=
-        -o APT::Sandbox::User=root -o APT::Get::AllowUnauthenticated=false)
+        -o APT::Sandbox::User=root -o APT::Get::AllowUnauthenticated=false -o Acquire::AllowInsecureRepositories=false)
     "${apt[@]}" update
     (cd "$1" && "${apt[@]}" source --download-only dqlite)
 }
@@ -60,7 +68,8 @@ download() {
 # Unpacks what was downloaded into $1 beside the other versions, and points to it.
 install() {
     local version
-    dpkg-source -x "$1"/dqlite_*.dsc "$1/unpacked" >/dev/null
+    # The package's own signature is its maintainer's, whose key is not at hand; its digest was checked.
+    dpkg-source -x "$1"/dqlite_*.dsc "$1/unpacked" >"$1/log" 2>&1 || { cat "$1/log" >&2; exit 1; }
     version=$(version_of "$1/unpacked")
     new_enough "$version" || complain "Debian's unstable release has dqlite ${version:-of no version}, $least is needed"
     # Files come with the times of their release; a build must see that they are new here.
@@ -75,7 +84,7 @@ new_enough "$(version_of "${DQLITE_SOURCE:-$cache/source}")" && exit
 [[ -z ${DQLITE_SOURCE:-} ]] || complain "DQLITE_SOURCE=$DQLITE_SOURCE has no dqlite >= $least"
 echo "fetching the source of dqlite"
 mkdir -p "$cache"
-scratch=$(mktemp -d "$PWD/$cache/fetch.XXXXXX")
+scratch=$(mktemp -d -p "$PWD/$cache")
 trap 'rm -rf "$scratch"' EXIT
 download "$scratch"
 install "$scratch"

@@ -21,6 +21,8 @@ pub fn compile(source: &Path) -> Result<()> {
         .opt_level(2)
         .flag("-fno-strict-aliasing")
         .flag("-fvisibility=hidden")
+        // What a failed assert says should not be where it was built.
+        .flag(format!("-ffile-prefix-map={}=dqlite", source.display()))
         .define("_GNU_SOURCE", None)
         .define("_FILE_OFFSET_BITS", "64")
         .define("HAVE_LINUX_AIO_ABI_H", "1")

@@ -1,7 +1,9 @@
 //! Builds libdqlite from its sources, or finds a system's: what the README of this folder says in full.
 
 mod archive;
+mod edit;
 mod mends;
+mod observer;
 mod source;
 mod system;
 
@@ -37,9 +39,12 @@ fn build() -> Result<()> {
     let copy = out_dir().join("source");
     found.copy_to(&copy)?;
     mends::apply(&copy)?;
+    observer::add(&copy)?;
     archive::compile(&copy)?;
     tell_headers(&[copy.join("include"), sqlite_headers()?]);
     println!("cargo::rustc-cfg=dqlite_static");
+    // To the build scripts of who depends on this, as DEP_DQLITE_STATIC.
+    println!("cargo::metadata=static=1");
     Ok(())
 }
 

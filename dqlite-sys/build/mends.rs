@@ -4,26 +4,15 @@
 //! test that fails without it: `DQLITE_WITHOUT_MEND`, names with commas between, leaves it out, to show that.
 
 use std::env;
-use std::fs;
 use std::path::Path;
 
 use crate::Result;
-
-/// Text that is put into a source.
-enum Change {
-    Before(&'static str),
-    Instead(&'static str),
-}
+use crate::edit::{Change, Edit};
 
 /// What is wrong with the sources, and what is put right.
 struct Mend {
     name: &'static str,
-    /// The file that is changed.
-    file: &'static str,
-    /// What stands there once.
-    expected: &'static str,
-    /// What is put there, before it or in its place.
-    change: Change,
+    edit: Edit,
     /// Whether the file shows that the release does not have the fault.
     sound: fn(&str) -> bool,
 }
@@ -32,41 +21,51 @@ const MENDS: &[Mend] = &[
     // A new connection while the write-ahead log has more than 8,158 frames (32 MiB) fails an assertion.
     Mend {
         name: "wal-index",
-        file: "src/vfs.c",
-        expected: "\t/* If an allocation is required, then it must be aligned with the\n",
-        change: Change::Before(include_str!("../mends/wal-index.c")),
+        edit: Edit {
+            file: "src/vfs.c",
+            expected: "\t/* If an allocation is required, then it must be aligned with the\n",
+            change: Change::Before(include_str!("../mends/wal-index.c")),
+        },
         sound: |file| !file.contains("PRE(region_index == f->mappedShmRegions.len);"),
     },
     // Messages between nodes of more than 500 MiB are refused; 1.18.6 had no limit.
     Mend {
         name: "long-messages",
-        file: "src/raft/uv_recv.c",
-        expected: "#define MAX_PAYLOAD_LEN (500 * 1024 * 1024) /* 500 MiB */\n",
-        change: Change::Instead(include_str!("../mends/long-messages.c")),
+        edit: Edit {
+            file: "src/raft/uv_recv.c",
+            expected: "#define MAX_PAYLOAD_LEN (500 * 1024 * 1024) /* 500 MiB */\n",
+            change: Change::Instead(include_str!("../mends/long-messages.c")),
+        },
         sound: |file| !file.contains("MAX_PAYLOAD_LEN"),
     },
     // A node that cannot be made leaves its VFS, which is freed, in SQLite's list.
     Mend {
         name: "failed-create",
-        file: "src/server.c",
-        expected: "\treturn rv;\n}\n\nvoid dqlite__close(struct dqlite_node *d)\n",
-        change: Change::Before(include_str!("../mends/failed-create.c")),
+        edit: Edit {
+            file: "src/server.c",
+            expected: "\treturn rv;\n}\n\nvoid dqlite__close(struct dqlite_node *d)\n",
+            change: Change::Before(include_str!("../mends/failed-create.c")),
+        },
         sound: |file| file.matches("sqlite3_vfs_unregister").count() > 1,
     },
     // Rows are sent 4 KiB at a time.
     Mend {
         name: "row-batches",
-        file: "src/query.c",
-        expected: "\t\tif (buffer__offset(buffer) >= buffer->page_size) {\n",
-        change: Change::Instead(include_str!("../mends/row-batches.c")),
+        edit: Edit {
+            file: "src/query.c",
+            expected: "\t\tif (buffer__offset(buffer) >= buffer->page_size) {\n",
+            change: Change::Instead(include_str!("../mends/row-batches.c")),
+        },
         sound: |_| false,
     },
     // TCP connections wait to fill packets.
     Mend {
         name: "no-delay",
-        file: "src/lib/transport.c",
-        expected: "\t\t\t*stream = (struct uv_stream_s *)tcp;\n",
-        change: Change::Before(include_str!("../mends/no-delay.c")),
+        edit: Edit {
+            file: "src/lib/transport.c",
+            expected: "\t\t\t*stream = (struct uv_stream_s *)tcp;\n",
+            change: Change::Before(include_str!("../mends/no-delay.c")),
+        },
         sound: |file| file.contains("uv_tcp_nodelay"),
     },
 ];
@@ -108,31 +107,14 @@ fn left_out() -> Result<Vec<&'static str>> {
 
 impl Mend {
     fn apply(&self, source: &Path) -> Result<()> {
-        let path = source.join(self.file);
-        let failed = |error| format!("mend {}: {}: {error}", self.name, path.display());
-        let text = fs::read_to_string(&path).map_err(failed)?;
-        if (self.sound)(&text) {
+        if (self.sound)(&self.edit.read(source)?) {
             println!(
                 "cargo::warning=dqlite does not need the mend {} any more",
                 self.name
             );
             return Ok(());
         }
-        fs::write(&path, self.mended(&text)?).map_err(failed)
-    }
-
-    fn mended(&self, text: &str) -> Result<String> {
-        let replacement = match self.change {
-            Change::Before(added) => [added, self.expected].concat(),
-            Change::Instead(text) => text.to_owned(),
-        };
-        match text.matches(self.expected).count() {
-            1 => Ok(text.replacen(self.expected, &replacement, 1)),
-            found => Err(format!(
-                "mend {}: {} of this release of dqlite has the text it expects {found} times, not once; see \
-                 whether the fault is still there, and adapt build/mends.rs",
-                self.name, self.file
-            )),
-        }
+        let applied = self.edit.apply(source);
+        applied.map_err(|reason| format!("the mend {}: {reason}", self.name))
     }
 }

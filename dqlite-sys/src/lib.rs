@@ -7,6 +7,10 @@ use libsqlite3_sys as _;
 
 mod mends;
 mod node;
+#[cfg(dqlite_static)]
+mod raft;
 
 pub use mends::{Mend, mended};
 pub use node::*;
+#[cfg(dqlite_static)]
+pub use raft::*;

@@ -17,9 +17,10 @@ pub enum Mend {
 
 impl Mend {
     /// Every one.
-    pub const ALL: [Self; 4] = [
+    pub const ALL: [Self; 5] = [
         Self::WalIndex,
         Self::LongMessages,
+        Self::FailedCreate,
         Self::RowBatches,
         Self::NoDelay,
     ];

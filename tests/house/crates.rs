@@ -29,6 +29,17 @@ const NEVER: &[(&str, &[&str])] = &[
         &["taffrail-model", "taffrail-journal", "taffrail-actors", "actix"],
     ),
     (
+        "dqlite-sys",
+        &[
+            "taffrail",
+            "taffrail-model",
+            "taffrail-journal",
+            "taffrail-actors",
+            "taffrail-proto",
+            "tokio",
+        ],
+    ),
+    (
         "taffrail-loadtest",
         &[
             "taffrail",

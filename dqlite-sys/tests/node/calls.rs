@@ -19,25 +19,6 @@ fn the_version_is_one_that_is_safe_to_embed() {
 }
 
 #[test]
-fn a_node_that_cannot_be_made_says_why() {
-    let mut node = ptr::null_mut();
-    // SAFETY: after a failure the node is only asked and freed.
-    let message = unsafe {
-        assert_ne!(
-            dqlite_node_create(1, c"1".as_ptr(), c"/nowhere/at/all".as_ptr(), &raw mut node),
-            DQLITE_OK
-        );
-        let message = CStr::from_ptr(dqlite_node_errmsg(node)).to_owned();
-        dqlite_node_destroy(node);
-        message
-    };
-    assert!(
-        message.to_str().expect("text").contains("/nowhere/at/all"),
-        "{message:?}"
-    );
-}
-
-#[test]
 fn a_null_node_has_a_message() {
     // SAFETY: asking of a null node is allowed.
     let message = unsafe { CStr::from_ptr(dqlite_node_errmsg(ptr::null_mut())) };

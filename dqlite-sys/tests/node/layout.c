@@ -38,6 +38,32 @@ FUNCTION(dqlite_node_errmsg, const char *, dqlite_node *);
 FUNCTION(dqlite_generate_node_id, unsigned long long, const char *);
 _Static_assert(__builtin_types_compatible_p(__typeof__(dqlite_version_string), const char *), "");
 
+#if __has_include(<taffrail.h>)
+#include <taffrail.h>
+
+FUNCTION(taffrail_node_raft, void, dqlite_node *, struct taffrail_raft *);
+FUNCTION(taffrail_node_set_raft_changed, int, dqlite_node *, void (*)(void *, const struct taffrail_raft *), void *);
+
+static void added(void)
+{
+	SIZE(struct taffrail_raft);
+	OFFSET(struct taffrail_raft, state);
+	OFFSET(struct taffrail_raft, term);
+	OFFSET(struct taffrail_raft, leader);
+	OFFSET(struct taffrail_raft, last_index);
+	OFFSET(struct taffrail_raft, commit_index);
+	OFFSET(struct taffrail_raft, applied_index);
+	CONSTANT(TAFFRAIL_UNAVAILABLE);
+	CONSTANT(TAFFRAIL_FOLLOWER);
+	CONSTANT(TAFFRAIL_CANDIDATE);
+	CONSTANT(TAFFRAIL_LEADER);
+}
+#else
+static void added(void)
+{
+}
+#endif
+
 int main(void)
 {
 	SIZE(dqlite_node_id);
@@ -54,5 +80,6 @@ int main(void)
 	CONSTANT(DQLITE_NOMEM);
 	CONSTANT(DQLITE_SNAPSHOT_TRAILING_STATIC);
 	CONSTANT(DQLITE_SNAPSHOT_TRAILING_DYNAMIC);
+	added();
 	return 0;
 }

@@ -29,42 +29,73 @@ fn header_says() -> String {
     String::from_utf8(printed.stdout).expect("text")
 }
 
+/// A line for each of the places of fields in a struct.
+macro_rules! layout {
+    ($name:literal, $struct:ty, $($field:ident),+) => {
+        vec![
+            (concat!("size ", $name), size_of::<$struct>() as u64),
+            $((concat!("offset ", $name, ".", stringify!($field)), offset_of!($struct, $field) as u64)),+
+        ]
+    };
+}
+
+/// A line for each constant.
+macro_rules! constants {
+    ($($constant:ident),+) => {
+        vec![$((concat!("constant ", stringify!($constant)), $constant as u64)),+]
+    };
+}
+
+#[cfg(dqlite_static)]
+fn added() -> Vec<(&'static str, u64)> {
+    let fields = layout!(
+        "struct taffrail_raft",
+        TaffrailRaft,
+        state,
+        term,
+        leader,
+        last_index,
+        commit_index,
+        applied_index
+    );
+    let constants = constants!(
+        TAFFRAIL_UNAVAILABLE,
+        TAFFRAIL_FOLLOWER,
+        TAFFRAIL_CANDIDATE,
+        TAFFRAIL_LEADER
+    );
+    [fields, constants].concat()
+}
+
+#[cfg(not(dqlite_static))]
+fn added() -> Vec<(&'static str, u64)> {
+    Vec::new()
+}
+
 #[test]
 fn layouts_and_constants_are_the_headers() {
-    let ours = [
-        ("size dqlite_node_id", size_of::<DqliteNodeId>() as i64),
-        ("size bool", size_of::<bool>() as i64),
-        ("size size_t", size_of::<usize>() as i64),
-        ("size dqlite_node_info_ext", size_of::<DqliteNodeInfoExt>() as i64),
-        (
-            "offset dqlite_node_info_ext.size",
-            offset_of!(DqliteNodeInfoExt, size) as i64,
-        ),
-        (
-            "offset dqlite_node_info_ext.id",
-            offset_of!(DqliteNodeInfoExt, id) as i64,
-        ),
-        (
-            "offset dqlite_node_info_ext.address",
-            offset_of!(DqliteNodeInfoExt, address) as i64,
-        ),
-        (
-            "offset dqlite_node_info_ext.dqlite_role",
-            offset_of!(DqliteNodeInfoExt, dqlite_role) as i64,
-        ),
-        ("constant DQLITE_OK", i64::from(DQLITE_OK)),
-        ("constant DQLITE_ERROR", i64::from(DQLITE_ERROR)),
-        ("constant DQLITE_MISUSE", i64::from(DQLITE_MISUSE)),
-        ("constant DQLITE_NOMEM", i64::from(DQLITE_NOMEM)),
-        (
-            "constant DQLITE_SNAPSHOT_TRAILING_STATIC",
-            i64::from(DQLITE_SNAPSHOT_TRAILING_STATIC),
-        ),
-        (
-            "constant DQLITE_SNAPSHOT_TRAILING_DYNAMIC",
-            i64::from(DQLITE_SNAPSHOT_TRAILING_DYNAMIC),
-        ),
+    let sizes = [
+        ("size dqlite_node_id", size_of::<DqliteNodeId>() as u64),
+        ("size bool", size_of::<bool>() as u64),
+        ("size size_t", size_of::<usize>() as u64),
     ];
+    let info = layout!(
+        "dqlite_node_info_ext",
+        DqliteNodeInfoExt,
+        size,
+        id,
+        address,
+        dqlite_role
+    );
+    let constants = constants!(
+        DQLITE_OK,
+        DQLITE_ERROR,
+        DQLITE_MISUSE,
+        DQLITE_NOMEM,
+        DQLITE_SNAPSHOT_TRAILING_STATIC,
+        DQLITE_SNAPSHOT_TRAILING_DYNAMIC
+    );
+    let ours = [sizes.to_vec(), info, constants, added()].concat();
     let ours: Vec<_> = ours
         .iter()
         .map(|(name, value)| format!("{name} {value}"))

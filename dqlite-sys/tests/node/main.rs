@@ -8,5 +8,9 @@ mod member;
 #[cfg(dqlite_static)]
 mod mends;
 #[cfg(dqlite_static)]
+mod observed;
+#[cfg(dqlite_static)]
 mod peer;
+#[cfg(dqlite_static)]
+mod sqlite;
 mod wire;

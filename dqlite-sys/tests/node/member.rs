@@ -1,12 +1,13 @@
 //! A node in a folder of its own, ended with the test.
 
 use std::ffi::{CStr, CString, c_void};
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::ptr;
 
 use dqlite_sys::*;
 
-use crate::wire::Client;
+use crate::wire::{Client, connect_abstract};
 
 /// A node; started by [`Member::start`], stopped and freed when it goes.
 pub struct Member {
@@ -81,9 +82,14 @@ impl Member {
         message.to_string_lossy().into_owned()
     }
 
+    /// A client, of a node on an abstract socket.
+    pub fn client(&self) -> Client<UnixStream> {
+        Client::on(connect_abstract(&self.bound()).expect("the node listens"))
+    }
+
     /// A client of the database `test`.
-    pub fn open(&self) -> Client<std::os::unix::net::UnixStream> {
-        let mut client = Client::on_abstract(&self.bound());
+    pub fn open(&self) -> Client<UnixStream> {
+        let mut client = self.client();
         client.open("test");
         client
     }

@@ -7,6 +7,7 @@ use std::os::unix::net::{SocketAddr, UnixStream};
 const OPEN: u8 = 3;
 const EXEC_SQL: u8 = 8;
 const QUERY_SQL: u8 = 9;
+#[cfg(dqlite_static)]
 const CONNECT: u8 = 11;
 const ADD: u8 = 12;
 const ASSIGN: u8 = 13;
@@ -40,12 +41,9 @@ pub struct Rows {
     pub messages: usize,
 }
 
-impl Client<UnixStream> {
-    /// Connects to an abstract socket, given as `@name`.
-    pub fn on_abstract(address: &str) -> Self {
-        let address = SocketAddr::from_abstract_name(&address[1..]).expect("a name");
-        Self::on(UnixStream::connect_addr(&address).expect("the node listens"))
-    }
+/// Connects to an abstract socket, given as `@name`.
+pub fn connect_abstract(address: &str) -> std::io::Result<UnixStream> {
+    UnixStream::connect_addr(&SocketAddr::from_abstract_name(&address[1..])?)
 }
 
 impl<S: Read + Write> Client<S> {
@@ -111,6 +109,7 @@ impl<S: Read + Write> Client<S> {
     }
 
     /// Makes this a connection of another node.
+    #[cfg(dqlite_static)]
     pub fn become_peer(mut self, id: u64, address: &str) -> S {
         self.send(CONNECT, &[&id.to_le_bytes(), &padded(address)]);
         self.stream
