@@ -24,7 +24,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::dial::Dialer;
-use crate::node::{NodeError, Options, Running, Stopped, Targets};
+use crate::node::{NodeError, Options, Raft, Running, Stopped, Targets};
 use crate::proxy::NodeSocket;
 use crate::store::DataDirectory;
 use crate::wire::{Member, Role, Server};
@@ -48,7 +48,8 @@ pub struct Settings {
     pub dialer: Dialer,
     /// Who should vote, decided here while this node leads. None: nobody's role is changed by itself.
     pub roles: Option<RoleSettings>,
-    /// How often the local node is asked who leads.
+    /// How often the local node is asked who leads, if its library does not tell by itself when that changes
+    /// (see [`Running::leadership`]).
     pub leader_poll: Duration,
 }
 
@@ -159,7 +160,12 @@ impl Membership {
         let (standing_out, standing) = watch::channel(standing);
         let (ending, settled) = (CancellationToken::new(), CancellationToken::new());
         let mut tasks = JoinSet::new();
-        let seek = leadership::watch(Arc::clone(&context), settings.leader_poll, leader_out);
+        let seek = leadership::watch(
+            Arc::clone(&context),
+            node.leadership(),
+            settings.leader_poll,
+            leader_out,
+        );
         let keep = keeper::keep(Arc::clone(&context), leader.clone(), standing_out);
         spawn(&mut tasks, &ending, seek);
         spawn(&mut tasks, &ending, keep);
@@ -197,11 +203,17 @@ impl Membership {
         Arc::clone(&self.context.reach) as _
     }
 
-    /// Who leads, as this node knows it, kept up to date within the poll of the settings. A node that does
-    /// not vote asks one that does, twice a second.
+    /// Who leads, as this node knows it: told at once if the library can (see [`Running::leadership`]), otherwise
+    /// within the poll of the settings. A node without data asks one that votes, twice a second.
     #[must_use]
     pub fn leader(&self) -> watch::Receiver<Option<Server>> {
         self.leader.clone()
+    }
+
+    /// Raft as the local node sees it now, if the library tells.
+    #[must_use]
+    pub fn raft(&self) -> Option<Raft> {
+        self.node.raft()
     }
 
     /// Whether this node believes that it leads.

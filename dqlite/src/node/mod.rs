@@ -15,8 +15,10 @@
 //! not fit a column declared `DATETIME`, `DATE`, `TIMESTAMP` or `BOOLEAN`. Declare no such columns.
 
 mod error;
+mod observer;
 mod options;
 mod pool;
+mod raft;
 mod raw;
 mod thread;
 
@@ -24,6 +26,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::runtime::Handle;
+use tokio::sync::watch;
 
 use crate::dial::Dialer;
 use crate::proxy::{NodeSocket, Outgoing};
@@ -33,6 +36,7 @@ use crate::wire::{Member, Server};
 pub use error::NodeError;
 pub use options::{Bind, Options, Snapshots, Targets, Trailing};
 pub use pool::{LEAST_POOL_THREADS, pool_threads};
+pub use raft::{Leadership, Raft, RaftState};
 use raw::RawNode;
 use thread::on_thread;
 
@@ -191,6 +195,19 @@ impl Running {
     #[must_use]
     pub fn server(&self) -> Option<&Server> {
         self.inner.as_ref().map(|inner| &inner.node.server)
+    }
+
+    /// Raft as the node sees it now. None if the library was not built from its sources with what tells it.
+    #[must_use]
+    pub fn raft(&self) -> Option<Raft> {
+        self.inner.as_ref()?.raw.raft()
+    }
+
+    /// Who leads, as this node sees it, at once when it changes. A standby knows it too, but not that a leader is
+    /// gone. None as for [`raft`](Self::raft).
+    #[must_use]
+    pub fn leadership(&self) -> Option<watch::Receiver<Leadership>> {
+        self.inner.as_ref()?.raw.leadership()
     }
 
     /// Gives leadership to another voter and then the vote to a member without one, with the C library's own

@@ -10,8 +10,10 @@ use std::ptr::{self, NonNull};
 use std::sync::{Mutex, PoisonError};
 
 use dqlite_sys as sys;
+use tokio::sync::watch;
 
-use super::{NodeError, Snapshots, Targets, Trailing};
+use super::observer::Observer;
+use super::{Leadership, NodeError, Raft, Snapshots, Targets, Trailing};
 use crate::proxy::Outgoing;
 use crate::wire::{Member, Server};
 
@@ -25,6 +27,8 @@ pub(super) struct RawNode {
     directory: PathBuf,
     /// What `connect` is called with; the node holds its address.
     outgoing: Option<Box<Outgoing>>,
+    /// What the node tells changes of raft to.
+    observer: Observer,
     /// Held during a handover: the C library remembers one at a time.
     handover: Mutex<()>,
 }
@@ -60,10 +64,25 @@ impl RawNode {
             node,
             directory: directory.to_owned(),
             outgoing: None,
+            observer: Observer::new(),
             handover: Mutex::default(),
         };
         raw.check("make a node", code)?;
+        // SAFETY: the node is new, and freed before its observer is, in `drop`.
+        let code = unsafe { raw.observer.observe(raw.as_ptr()) };
+        raw.check("tell of raft", code)?;
         Ok(raw)
+    }
+
+    /// Raft as the node sees it, if it tells.
+    pub(super) fn raft(&self) -> Option<Raft> {
+        // SAFETY: the node is alive as long as this is.
+        unsafe { Observer::raft(self.as_ptr()) }
+    }
+
+    /// Who leads, whenever it changes, if the node tells.
+    pub(super) fn leadership(&self) -> Option<watch::Receiver<Leadership>> {
+        self.observer.leadership()
     }
 
     /// Binds to `@name` or `@`, and returns the name that was bound.

@@ -3,6 +3,7 @@
 mod beginnings;
 mod certificates;
 mod peers;
+mod proxy;
 mod single;
 mod tls;
 mod together;

@@ -3,12 +3,13 @@ use std::time::Duration;
 
 use dqlite::client::{Client, Error, Options as ClientOptions};
 use dqlite::dial::Dialer;
-use dqlite::node::{BOOTSTRAP_ID, Bind, NodeError, Options, Running, Snapshots, Stopped};
+use dqlite::node::{BOOTSTRAP_ID, Bind, NodeError, Options, RaftState, Running, Snapshots, Stopped};
 use dqlite::store::DataDirectory;
 use dqlite::wire::{Member, Role, Server, Value};
 use tempfile::{TempDir, tempdir};
+use tokio::time::timeout;
 
-use crate::wait::until;
+use crate::wait::{PATIENCE, until};
 
 fn server() -> Server {
     Server {
@@ -247,4 +248,31 @@ async fn a_handover_to_nobody_ends_and_the_node_stops() {
     let handed = running.handover(Duration::from_secs(10)).await.unwrap();
     assert!(!handed);
     running.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_node_tells_what_raft_does() {
+    let (_folder, stopped) = node();
+    let running = stopped.start(Dialer::plain()).await.unwrap();
+    let mut leadership = running.leadership().expect("built from sources");
+    let led = leadership.wait_for(|leadership| leadership.state == RaftState::Leader);
+    let led = *timeout(PATIENCE, led).await.unwrap().unwrap();
+    assert_eq!(led.leader, Some(BOOTSTRAP_ID));
+    let before = running.raft().unwrap();
+    let mut client = opened(&running).await;
+    client
+        .execute_sql("CREATE TABLE t (n INTEGER)", &[])
+        .await
+        .unwrap();
+    // What is told may be a turn of the node's loop old.
+    let after = until("the entry", async || {
+        running
+            .raft()
+            .filter(|raft| raft.applied_index > before.applied_index)
+    })
+    .await;
+    assert_eq!(after.leadership, led);
+    assert!(after.last_index >= after.commit_index && after.commit_index >= after.applied_index);
+    running.stop().await.unwrap();
+    assert_eq!(leadership.borrow().state, RaftState::Unavailable);
 }

@@ -219,3 +219,38 @@ async fn strangers_are_kept_out() {
     );
     assert_eq!(first.members().await.len(), 1);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_voter_that_was_demoted_while_away_learns_where_it_stands() {
+    let mut three = Three::start().await;
+    let mut fourth = Place::new(&three.authority).await;
+    let fourth = fourth.join(&three.peers.iter().collect::<Vec<_>>()).await;
+    fourth
+        .until_standing(|standing| *standing == Standing::Member(Role::Spare))
+        .await;
+    let (mut place, away) = three.take(three.peers[2].id());
+    let id = away.id();
+    away.until_standing(|standing| *standing == Standing::Member(Role::Voter))
+        .await;
+    away.stop().await;
+    fourth.membership.promote(fourth.id(), PATIENCE).await.unwrap();
+    fourth.membership.assign(id, Role::Spare, PATIENCE).await.unwrap();
+    let back = place.resume().await;
+    back.until_standing(|standing| *standing == Standing::Member(Role::Spare))
+        .await;
+    back.until_leader(is_leader(three.peers[0].id())).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_second_node_holds_the_data_without_a_vote() {
+    let authority = Authority::new("ours");
+    let mut places = [Place::new(&authority).await, Place::new(&authority).await];
+    let first = places[0].bootstrap().await;
+    let second = places[1].join(&[&first]).await;
+    first.until_roles([1, 1, 0]).await;
+    second.until_leader(is_leader(first.id())).await;
+    second.write("what a standby holds").await;
+    second.until_holds("what a standby holds").await;
+    second.stop().await;
+    first.write("and what it does not hold up").await;
+}
