@@ -18,6 +18,19 @@ const KEYS: u64 = 8;
 /// Members of the cluster.
 const MEMBERS: u32 = 3;
 
+/// What the cluster does wrong, once, in the middle of the history.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Bug {
+    /// Acknowledges a write and forgets it.
+    LostWrite,
+    /// Does a write twice.
+    DoubledWrite,
+    /// Answers a linearizable read from some revisions ago.
+    StaleRead,
+    /// Loses its newest revisions, as after a crash.
+    Rollback,
+}
+
 /// What to generate.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Shape {
@@ -27,6 +40,7 @@ pub(crate) struct Shape {
     /// Of a thousand calls, how many get no answer.
     pub(crate) lost: u64,
     pub(crate) streams: u64,
+    pub(crate) bug: Option<Bug>,
 }
 
 /// Something that happens to a call.
@@ -49,10 +63,22 @@ struct Cluster {
     answered: Vec<bool>,
     queue: BinaryHeap<Reverse<(Moment, Happening)>>,
     values: u64,
+    /// What is still to be done wrong, and from which call on.
+    bug: Option<(Bug, usize)>,
+}
+
+/// A history in which every promise is kept, but for the bug that is asked for. None if there was no occasion for it.
+pub(crate) fn history_with(shape: Shape) -> Option<History> {
+    let (history, pending) = generate(shape);
+    (!pending).then_some(history)
 }
 
 /// A history in which every promise is kept.
 pub(crate) fn history(shape: Shape) -> History {
+    generate(Shape { bug: None, ..shape }).0
+}
+
+fn generate(shape: Shape) -> (History, bool) {
     let start = History::default().start;
     let mut cluster = Cluster {
         rng: Rng::with_seed(shape.seed),
@@ -65,6 +91,7 @@ pub(crate) fn history(shape: Shape) -> History {
         answered: Vec::new(),
         queue: BinaryHeap::new(),
         values: 0,
+        bug: shape.bug.map(|bug| (bug, shape.calls / 2)),
     };
     for client in 0..shape.clients {
         cluster.queue.push(Reverse((1, Happening::Invoked(client))));
@@ -79,11 +106,13 @@ pub(crate) fn history(shape: Shape) -> History {
         }
     }
     let streams = (0..shape.streams).map(|id| cluster.stream(id)).collect();
-    History {
+    let pending = cluster.bug.is_some();
+    let history = History {
         calls: cluster.calls,
         streams,
         ..History::default()
-    }
+    };
+    (history, pending)
 }
 
 impl Cluster {
@@ -117,7 +146,10 @@ impl Cluster {
         let Call { request, member, .. } = self.calls[call].clone();
         let reply = match &request {
             Request::Range(range) if range.serializable => self.alone(member, range),
-            _ => self.together(member, &request, now),
+            _ => match self.bug_for(call) {
+                Some(bug) => self.wrongly(bug, member, &request, now),
+                None => self.together(member, &request, now),
+            },
         };
         if self.answered[call] {
             self.calls[call].outcome = match reply {
@@ -139,8 +171,46 @@ impl Cluster {
         reply
     }
 
+    /// The bug, if this call is the occasion for it.
+    fn bug_for(&mut self, call: usize) -> Option<Bug> {
+        let (bug, from) = self.bug?;
+        let revision = self.state.revision();
+        let is_occasion = match (&self.calls[call].request, bug) {
+            (Request::Put(put), Bug::LostWrite | Bug::DoubledWrite) => put.lease == 0,
+            (Request::Range(_), Bug::StaleRead) => revision > 25,
+            (_, Bug::Rollback) => revision > 10,
+            _ => false,
+        };
+        let now = call >= from && self.answered[call] && is_occasion;
+        now.then(|| self.bug.take()).flatten().map(|(bug, _)| bug)
+    }
+
+    fn wrongly(&mut self, bug: Bug, member: u32, request: &Request, now: Moment) -> Reply {
+        match bug {
+            Bug::LostWrite => {
+                let (reply, change) = self.state.apply(request);
+                self.state.undo(change);
+                reply
+            }
+            Bug::DoubledWrite => {
+                let reply = self.together(member, request, now);
+                self.together(member, request, now);
+                reply
+            }
+            Bug::StaleRead => {
+                let old = self.states.len() - 20;
+                self.states[old].clone().apply(request).0
+            }
+            Bug::Rollback => {
+                self.states.truncate(self.states.len() - 3);
+                self.state = self.states[self.states.len() - 1].clone();
+                self.together(member, request, now)
+            }
+        }
+    }
+
     fn alone(&mut self, member: u32, range: &Range) -> Reply {
-        let shown = self.shown.get(&member).copied().unwrap_or(1);
+        let shown = self.shown.get(&member).copied().unwrap_or(1).min(self.state.revision());
         let revision = self.rng.i64(shown..=self.state.revision());
         self.shown.insert(member, revision);
         let state = &self.states[usize::try_from(revision).expect("positive")];
@@ -194,12 +264,17 @@ impl Cluster {
             compare: vec![Compare {
                 key: put.key.clone(),
                 result: Relation::Equal,
-                target: Target::ModRevision(seen - self.rng.i64(..2).min(seen)),
+                target: Target::ModRevision(seen - self.rng.i64(0..2).min(seen)),
             }],
-            success: vec![match self.rng.bool() {
-                true => Operation::Put(put),
-                false => Operation::DeleteRange(delete),
-            }],
+            success: match self.rng.u8(..3) {
+                0 => vec![Operation::Put(put)],
+                1 => vec![Operation::DeleteRange(delete)],
+                _ => {
+                    let mut other = self.put(0);
+                    other.key = format!("{}/two", put.key).into();
+                    vec![Operation::Put(put), Operation::Put(other)]
+                }
+            },
             failure: vec![Operation::Range(failure)],
         })
     }

@@ -10,7 +10,7 @@ use crate::chaos::history::{Call, Event, History, Moment, Outcome, Start};
 use crate::chaos::model::State;
 
 /// Steps before the dead end that a window begins with, in the order in which they are tried.
-const WINDOWS: [usize; 4] = [0, 8, 64, 512];
+const WINDOWS: [usize; 5] = [0, 8, 64, 512, usize::MAX];
 /// Calls that are shown.
 const MOST_SHOWN: usize = 12;
 

@@ -26,6 +26,11 @@ const GLANCE: Duration = Duration::from_millis(50);
 pub(super) async fn finish(run: &Run, members: &Arc<[Member]>, prefix: &str) -> Result<()> {
     let mut caller = Caller::new(CLIENT, members, &run.recorder, LIMIT).roaming();
     let deadline = Instant::now() + PATIENCE;
+    run.enter(Phase::Quiet);
+    while run.clients().load(Ordering::Relaxed) > 0 {
+        tokio::time::sleep(GLANCE).await;
+        anyhow::ensure!(Instant::now() < deadline, "a client does not stop");
+    }
     let revision = last_put(&mut caller, prefix, deadline).await?;
     run.enter(Phase::Settling {
         revision,

@@ -89,6 +89,8 @@ impl Member {
 enum Phase {
     /// Clients call.
     Traffic,
+    /// Clients stop; watchers go on.
+    Quiet,
     /// Nobody calls any more, and nothing will be newer than this revision.
     Settling { revision: i64, deadline: Instant },
     /// Everybody goes home.
@@ -107,6 +109,7 @@ struct Shared {
     newest: AtomicI64,
     streams: AtomicU64,
     settled: AtomicUsize,
+    clients: AtomicUsize,
 }
 
 impl Run {
@@ -118,6 +121,7 @@ impl Run {
                 newest: AtomicI64::new(1),
                 streams: AtomicU64::new(0),
                 settled: AtomicUsize::new(0),
+                clients: AtomicUsize::new(0),
             }),
         }
     }
@@ -140,6 +144,11 @@ impl Run {
 
     fn stream_id(&self) -> u64 {
         self.shared.streams.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Clients that have not stopped yet.
+    fn clients(&self) -> &AtomicUsize {
+        &self.shared.clients
     }
 
     /// One more watcher has come to the end, or has given up.
@@ -220,6 +229,8 @@ impl ProfileName {
 async fn everybody(run: &Run, members: &Arc<[Member]>, load: Load) {
     let mut rng = Rng::with_seed(load.seed);
     let mut tasks = JoinSet::new();
+    let clients = (load.clients + load.roaming + 1) as usize;
+    run.clients().store(clients, Ordering::Relaxed);
     let pause = Duration::from_secs_f64(f64::from(load.clients + load.roaming) / load.rate);
     for client in 0..load.clients + load.roaming {
         let caller = Caller::new(client, members, &run.recorder, load.limit);
@@ -269,6 +280,7 @@ async fn client_of<P: Profile>(run: Run, mut caller: Caller, mut profile: P, pau
         }
         tokio::time::sleep_until(due.into()).await;
     }
+    run.clients().fetch_sub(1, Ordering::Relaxed);
 }
 
 /// Compacts now and then: somewhere between the last compaction and a little into the future.
@@ -283,4 +295,5 @@ async fn compact(run: Run, mut caller: Caller, period: Duration, mut rng: Rng) {
             last = revision;
         }
     }
+    run.clients().fetch_sub(1, Ordering::Relaxed);
 }

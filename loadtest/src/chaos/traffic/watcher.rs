@@ -115,7 +115,7 @@ pub(super) async fn collect(run: Run, member: Member, prefix: &'static str) {
 /// Reads a stream until it ends or traffic does.
 async fn follow(run: &Run, open: &mut Open, next: &mut i64) {
     let mut asked = Instant::now();
-    while run.phase() == Phase::Traffic {
+    while matches!(run.phase(), Phase::Traffic | Phase::Quiet) {
         let until = asked + ASKING;
         match open.next(until).await {
             Ok(Some(response)) if response.canceled => {

@@ -24,13 +24,16 @@ impl<'h> View<'h> {
             responses: Vec::new(),
             created: None,
         };
+        let mut lives = false;
         for response in &stream.responses {
             let own = response.watch == id;
             if own && response.created {
                 view.created = Some(response.revision);
-            } else if own || (response.watch == -1 && view.created.is_some() && response.is_progress()) {
+                lives = true;
+            } else if own || (response.watch == -1 && lives && response.is_progress()) {
                 view.responses.push(response);
             }
+            lives &= !(own && response.canceled);
         }
         view
     }
@@ -47,10 +50,15 @@ impl<'h> View<'h> {
         in_range(&event.pair.key, &self.watch.key, &self.watch.range_end)
     }
 
-    /// The first revision that it reports.
+    /// The first revision that it reports. A watch from now on begins at some moment before it is told so, and etcd
+    /// tells the revision of the later moment; its first event shows when it was.
     pub(super) fn first_revision(&self) -> Option<i64> {
         match self.watch.start_revision {
-            0 => self.created.map(|revision| revision + 1),
+            0 => {
+                let told = self.created? + 1;
+                let first = self.events().next();
+                Some(first.map_or(told, |(_, event)| event.revision().min(told)))
+            }
             revision => Some(revision),
         }
     }
