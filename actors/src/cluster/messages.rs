@@ -153,7 +153,7 @@ pub struct MemberDescription {
     pub client_urls: Vec<String>,
     /// The release of the server.
     pub server_version: String,
-    /// The version of the peer protocol that it speaks.
+    /// The version of the peer protocol that it speaks; filled in by whoever speaks it.
     pub protocol: u32,
     /// How far it is: the leadership it knows, and what it has applied of it.
     pub progress: Progress,
