@@ -123,7 +123,10 @@ impl Roles {
     /// Waits until somebody leads, at most this long. A leader that came a moment ago is not missed.
     pub(crate) async fn led_within(&self, limit: Duration) {
         let mut role = self.role.clone();
-        let led = async { lasting(role.wait_for(is_settled).await.map(drop)).await };
+        let led = async {
+            let led = role.wait_for(is_settled).await.map(drop);
+            lasting(led).await;
+        };
         let _nobody = timeout(limit, led).await;
     }
 
@@ -136,20 +139,21 @@ impl Roles {
     /// Waits until the role is another one than this.
     pub(crate) async fn other_than(&self, known: &Role) {
         let mut role = self.role.clone();
-        lasting(role.wait_for(|role| !role.is_same(known)).await.map(drop)).await;
+        let changed = role.wait_for(|role| !role.is_same(known)).await.map(drop);
+        lasting(changed).await;
     }
 
     /// Waits until there has been no leader for longer than streams that demand one put up with.
     pub(crate) async fn leader_lost(&self) {
         let mut role = self.role.clone();
         loop {
-            lasting(role.wait_for(|role| !is_settled(role)).await.map(drop)).await;
-            let settled = timeout(self.patience.leader, role.wait_for(is_settled)).await;
-            // What was seen must not be held while waiting.
-            let Ok(settled) = settled.map(|settled| settled.map(drop)) else {
-                return;
-            };
-            lasting(settled).await;
+            let lost = role.wait_for(|role| !is_settled(role)).await.map(drop);
+            lasting(lost).await;
+            let found = async { role.wait_for(is_settled).await.map(drop) };
+            match timeout(self.patience.leader, found).await {
+                Ok(found) => lasting(found).await,
+                Err(_) => return,
+            }
         }
     }
 }
