@@ -2,7 +2,6 @@
 
 use std::net::TcpListener;
 use std::path::Path;
-use std::time::Duration;
 
 use etcd_client::{Client, StatusResponse};
 use tempfile::TempDir;
@@ -90,16 +89,18 @@ impl Cluster {
         for index in 0..plan.members {
             cluster.add_node(plan.places.as_ref().map(|places| places[index].clone()));
         }
-        let initial: Vec<_> = cluster
-            .nodes
-            .iter()
-            .map(|node| format!("{}={}", node.name, node.peer_url()))
-            .collect();
+        let initial = cluster.list(&(0..plan.members).collect::<Vec<_>>());
         for node in &mut cluster.nodes {
             node.flags.extend(plan.flags.iter().cloned());
-            node.flags.push(format!("--initial-cluster={}", initial.join(",")));
+            node.flags.push(format!("--initial-cluster={initial}"));
         }
         cluster
+    }
+
+    /// The value of `--initial-cluster` for these members.
+    pub(crate) fn list(&self, members: &[usize]) -> String {
+        let entry = |index: &usize| format!("{}={}", self.nodes[*index].name, self.nodes[*index].peer_url());
+        members.iter().map(entry).collect::<Vec<_>>().join(",")
     }
 
     /// One member more, not started, that does not know of the others.
@@ -132,14 +133,12 @@ impl Cluster {
 
     /// Waits until a member answers linearizable reads.
     pub(crate) async fn serves(&self, index: usize) {
-        let mut client = self.client(index).await;
-        for _ in 0..20 {
-            match get(&mut client, "/none").await {
-                Ok(_) => return,
-                Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
-            }
-        }
-        panic!("{} does not serve:\n{}", self.nodes[index].name, self.nodes[index].last_words());
+        let client = self.client(index).await;
+        eventually(|| {
+            let mut client = client.clone();
+            async move { get(&mut client, "/none").await.map_err(|said| format!("member {index} serves: {said}")) }
+        })
+        .await;
     }
 
     /// What a member says of itself.

@@ -6,7 +6,9 @@ pub(crate) mod certificates;
 pub(crate) mod cluster;
 pub(crate) mod history;
 pub(crate) mod load;
+pub(crate) mod network;
 pub(crate) mod node;
+pub(crate) mod relay;
 pub(crate) mod trust;
 
 pub(crate) use calls::{eventually, get, put};

@@ -26,6 +26,8 @@ pub(crate) struct Node {
     pub(crate) launcher: Vec<String>,
     /// How it is started, beside its name and addresses.
     pub(crate) flags: Vec<String>,
+    /// Where it listens for members, if not where they are told to reach it.
+    pub(crate) listen_peer: Option<String>,
     /// `http` or `https`, between members.
     pub(crate) scheme: &'static str,
     process: Option<Child>,
@@ -41,6 +43,7 @@ impl Node {
             log: home.join(format!("{name}.log")),
             launcher: Vec::new(),
             flags: Vec::new(),
+            listen_peer: None,
             scheme,
             process: None,
         }
@@ -72,7 +75,8 @@ impl Node {
             .args(["--name", &self.name, "--log-format", "json"])
             .args(["--listen-client-urls", &self.client_url()])
             .args(["--advertise-client-urls", &self.client_url()])
-            .args(["--listen-peer-urls", &self.peer_url()])
+            .arg("--listen-peer-urls")
+            .arg(self.listen_peer.clone().unwrap_or_else(|| self.peer_url()))
             .args(["--initial-advertise-peer-urls", &self.peer_url()])
             .arg("--data-dir")
             .arg(&self.data_dir)
