@@ -24,6 +24,10 @@ use crate::signals::Signals;
 /// Where the lease clock goes on from, beside the log.
 const LEASE_CLOCK: &str = "lease-clock";
 
+/// Why a member that is told so ends. etcd's ends as well.
+const REMOVED: &str = "this member has been removed from its cluster for good; to be a member again it must be added \
+                       anew, and start with an empty data directory";
+
 /// The pipeline with its log open.
 pub(crate) struct Server {
     pipeline: Pipeline,
@@ -85,6 +89,15 @@ impl Server {
         )
     }
 
+    /// Waits until this member has been removed from its cluster, if it has one.
+    async fn removed(&self) {
+        #[cfg(feature = "dqlite")]
+        if let Some(member) = &self.member {
+            return member.removed().await;
+        }
+        std::future::pending().await
+    }
+
     /// Serves until a signal comes and everything admitted has been answered.
     pub(crate) async fn run(self, settings: Settings, mut signals: Signals) -> Result<()> {
         let stopping = CancellationToken::new();
@@ -92,14 +105,19 @@ impl Server {
         let serving = self.open_doors(&settings, &stopping);
         let outcome = match serving {
             Ok(serving) => {
-                let signal = signals.next().await;
-                tracing::info!(signal, "stopping");
+                let outcome = tokio::select! {
+                    signal = signals.next() => {
+                        tracing::info!(signal, "stopping");
+                        Ok(())
+                    }
+                    () = self.removed() => Err(anyhow::anyhow!(REMOVED)),
+                };
                 stopping.cancel();
                 tokio::select! {
                     () = drain(serving, patience) => {}
                     signal = signals.next() => tracing::warn!(signal, "stopping at once"),
                 }
-                Ok(())
+                outcome
             }
             Err(error) => Err(error),
         };

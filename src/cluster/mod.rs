@@ -10,6 +10,7 @@ mod descriptions;
 mod identity;
 mod members;
 mod peer_port;
+mod recover;
 mod voters;
 
 use std::fs::DirBuilder;
@@ -21,7 +22,7 @@ use std::time::Duration;
 use actors::{Member, MemberDescription, Patience, Pipeline, Promises};
 use anyhow::{Context as _, Result};
 use dqlite::dial::Dialer;
-use dqlite::membership::{self, Origin, RoleSettings};
+use dqlite::membership::{self, Origin, RoleSettings, Standing};
 use dqlite::node::{Options, Targets};
 use dqlite::store::DataDirectory;
 use dqlite::tls::{Tls, TlsSettings};
@@ -35,6 +36,7 @@ use crate::version;
 
 pub(crate) use changes::{ClusterChanges, NotChanged};
 pub(crate) use descriptions::KnownMember;
+pub(crate) use recover::recover;
 
 use members::MemberDirectory;
 use peer_port::PeerPort;
@@ -122,6 +124,15 @@ impl ClusterMember {
     /// Who belongs to the cluster, and how that is changed.
     pub(crate) fn changes(&self) -> ClusterChanges {
         self.changes.clone()
+    }
+
+    /// Waits until this member has been removed from its cluster.
+    pub(crate) async fn removed(&self) {
+        let mut standing = self.membership.standing();
+        let removed = standing.wait_for(|standing| *standing == Standing::Removed).await.is_ok();
+        if !removed {
+            std::future::pending().await
+        }
     }
 
     /// Gives the leadership to another member, so that the others need no election.

@@ -7,6 +7,7 @@ use tokio::task::JoinSet;
 
 use super::context::{Context, on_disk};
 use super::{Origin, Settings, Standing, StartError};
+use crate::client::leader::{Finder, Patience};
 use crate::client::{self, Client};
 use crate::dial::Dialer;
 use crate::node::{BOOTSTRAP_ID, bootstraps, generate_id};
@@ -114,8 +115,10 @@ async fn begin_anew(directory: &Arc<DataDirectory>, settings: &Settings) -> Resu
             if known.is_empty() {
                 return Err(StartError::NobodyToJoin { address });
             }
-            let known = known.into_iter().map(|member| voter(0, member)).collect();
-            (generate_id(&address)?, known, Pending::Join)
+            let known: Vec<_> = known.into_iter().map(|member| voter(0, member)).collect();
+            let prepared = prepared_identity(settings, &known).await?;
+            let id = prepared.map_or_else(|| generate_id(&address), Ok)?;
+            (id, known, Pending::Join)
         }
     };
     let server = Server { id, address };
@@ -134,6 +137,38 @@ fn voter(id: u64, address: &str) -> Member {
         address: address.to_owned(),
         role: Role::Voter,
     }
+}
+
+/// The identity that was given to this address if the node was added before its first start. A spare has
+/// promised nothing to anybody, so it may begin without a log. A member in any other role has had one, and
+/// whoever would go on in its name without it could vote twice.
+async fn prepared_identity(settings: &Settings, known: &[Member]) -> Result<Option<u64>, StartError> {
+    let address = &settings.address;
+    let listed = listed_members(settings, known).await.unwrap_or_default();
+    match listed.into_iter().find(|member| member.address == *address) {
+        None => Ok(None),
+        Some(member) if member.role == Role::Spare && !bootstraps(member.id) => Ok(Some(member.id)),
+        Some(member) => Err(StartError::AddressTaken {
+            address: address.clone(),
+            id: member.id,
+        }),
+    }
+}
+
+/// The members as their leader knows them; none if it is not found at once: a cluster that is being begun has none.
+async fn listed_members(settings: &Settings, known: &[Member]) -> Option<Vec<Member>> {
+    let options = client::Options {
+        timeout: ASK,
+        ..client::Options::default()
+    };
+    let patience = Patience {
+        node: ASK,
+        round: ASK,
+        ..Patience::default()
+    };
+    let mut finder = Finder::new(Arc::new(settings.dialer.clone()), options, patience);
+    let mut led = finder.round(known).await.ok()?;
+    led.client.cluster().await.ok()
 }
 
 /// Asks the other nodes that are planned whether they have a cluster; those that do not answer have none to tell of.

@@ -38,6 +38,17 @@ pub enum StartError {
         /// The node's identity.
         id: u64,
     },
+    /// The data directory is empty, and the cluster has a member at this address, which is not new: its data
+    /// was lost. Remove that member, and let the node join under a new identity.
+    #[error(
+        "the cluster has member {id:x} at {address} already, whose data is not here: remove the member, then add it again"
+    )]
+    AddressTaken {
+        /// The node's address.
+        address: String,
+        /// The member that is reached there.
+        id: u64,
+    },
     /// The node is to begin a cluster and another node belongs to one already.
     #[error(
         "the node at {other} belongs to a cluster of {members} already: this one must join it, not begin another"
