@@ -81,9 +81,11 @@ func TestUnfit(t *testing.T) {
 			known[divergence.Name] = true
 		}
 	}
-	for name, reason := range unfit {
-		if !known[name] {
-			t.Errorf("there is no script %q to exclude (%s)", name, reason)
+	for _, excluded := range []map[string]string{unfit, unfitForFollowers} {
+		for name, reason := range excluded {
+			if !known[name] {
+				t.Errorf("there is no script %q to exclude (%s)", name, reason)
+			}
 		}
 	}
 }

@@ -9,9 +9,21 @@ var unfit = map[string]string{
 	"ctl_member_list_fields":              "the members are numbered in the order of ids that the server chose",
 }
 
-// skipUnfit leaves out a script that needs a server that is alone.
+const countedOnTheLeader = "etcd counts an operation on every member, Taffrail on the one that decides it: the leader. " +
+	"Followers are told what changed, not by which operations; what follows from the changes they count too"
+
+// unfitForFollowers are the scripts that hold on the leader only, and why.
+var unfitForFollowers = map[string]string{
+	"A16.2_values":      countedOnTheLeader,
+	"A16.2b_operations": countedOnTheLeader,
+}
+
+// skipUnfit leaves out a script that needs another kind of server than the one that is asked.
 func skipUnfit(t *testing.T, name string) {
 	if reason, listed := unfit[name]; listed && severalMembers() {
 		t.Skipf("not with several members: %s", reason)
+	}
+	if reason, listed := unfitForFollowers[name]; listed && asksFollower() {
+		t.Skipf("not on a follower: %s", reason)
 	}
 }
