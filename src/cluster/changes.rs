@@ -58,7 +58,7 @@ impl ClusterChanges {
         }
     }
 
-    /// Every member; as the leader knows them, or as this one does.
+    /// Every member, in the order of their identities as etcd has it; as the leader knows them, or as this one does.
     ///
     /// # Errors
     /// When there is no leader to ask.
@@ -75,7 +75,9 @@ impl ClusterChanges {
             self.descriptions.hear(own);
         }
         let me = self.membership.server().id;
-        Ok(self.descriptions.complete(&self.directory, me, members).await)
+        let mut known = self.descriptions.complete(&self.directory, me, members).await;
+        known.sort_unstable_by_key(|member| member.id);
+        Ok(known)
     }
 
     /// Adds a member that will be reached at this address, and returns its identity.

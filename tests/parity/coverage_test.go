@@ -68,6 +68,28 @@ func TestChecklist(t *testing.T) {
 	}
 }
 
+// TestUnfit fails when an excluded script does not exist (any more).
+func TestUnfit(t *testing.T) {
+	known := map[string]bool{}
+	for _, scripts := range append(allScripts, etcdctlScripts, concurrencyScripts) {
+		for _, script := range scripts {
+			known[script.Name] = true
+		}
+	}
+	for _, divergences := range append(allDivergences, etcdctlDivergences) {
+		for _, divergence := range divergences {
+			known[divergence.Name] = true
+		}
+	}
+	for _, excluded := range []map[string]string{unfit, unfitForFollowers} {
+		for name, reason := range excluded {
+			if !known[name] {
+				t.Errorf("there is no script %q to exclude (%s)", name, reason)
+			}
+		}
+	}
+}
+
 // coveredLines checks the names on the way: each is used once and says its line.
 func coveredLines(t *testing.T) map[string]bool {
 	var names []string

@@ -23,6 +23,9 @@ var (
 // severalMembers says whether the clusters have more than one member.
 func severalMembers() bool { return *memberCount > 1 }
 
+// asksFollower says whether the scripts go to a member that does not lead.
+func asksFollower() bool { return severalMembers() && *asked == "follower" }
+
 // checkMembers refuses flags that make no sense.
 func checkMembers() error {
 	switch {

@@ -68,6 +68,12 @@ var unordered = map[protoreflect.FullName]bool{
 	"etcdserverpb.MemberPromoteResponse.members": true,
 }
 
+// unorderedOnFollowers lists the fields whose order etcd knows only on the leader: leases
+// never expire on a follower, so that it cannot order them by their expiry.
+var unorderedOnFollowers = map[protoreflect.FullName]bool{
+	"etcdserverpb.LeaseLeasesResponse.leases": true,
+}
+
 func interned(kind string) func(*Names, protoreflect.Value) string {
 	return func(n *Names, v protoreflect.Value) string { return n.Intern(kind, bits(v)) }
 }
@@ -142,7 +148,7 @@ func renderField(text *strings.Builder, n *Names, field protoreflect.FieldDescri
 	for _, item := range elements(field, value) {
 		items = append(items, renderItem(n, field, item, indent))
 	}
-	if unordered[field.FullName()] {
+	if unordered[field.FullName()] || asksFollower() && unorderedOnFollowers[field.FullName()] {
 		sort.Strings(items)
 	}
 	for _, item := range items {

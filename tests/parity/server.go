@@ -7,11 +7,13 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -240,18 +242,22 @@ func (s *Server) LogTail() string {
 // between its choice and the start of the server.
 var handedOut sync.Map
 
+// The ports of servers lie below those that Linux gives to outgoing connections: one of
+// those could take a server's port while it is being restarted.
+const (
+	firstPort = 12000
+	lastPort  = 32000
+)
+
 func freePorts(count int) ([]string, error) {
 	var ports []string
-	for range 100 {
-		listener, err := net.Listen("tcp", "127.0.0.1:0")
+	for range 1000 {
+		port := strconv.Itoa(firstPort + rand.IntN(lastPort-firstPort))
+		listener, err := net.Listen("tcp", "127.0.0.1:"+port)
 		if err != nil {
-			return nil, err
+			continue
 		}
-		_, port, err := net.SplitHostPort(listener.Addr().String())
 		listener.Close()
-		if err != nil {
-			return nil, err
-		}
 		if _, taken := handedOut.LoadOrStore(port, true); !taken {
 			ports = append(ports, port)
 		}

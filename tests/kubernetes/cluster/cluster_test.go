@@ -32,6 +32,7 @@ func TestCluster(t *testing.T) {
 	before, after := &cacheReads{}, &cacheReads{}
 	for _, phase := range []phase{
 		{"the control plane is up", controlPlaneIsUp},
+		{"caches are asked", before.begin},
 		{"events are written", events.begin},
 		{"resources through kubectl", resourcesThroughKubectl},
 		{"custom resources", customResources},
