@@ -42,12 +42,11 @@ fn recover(data_dir: &Path) -> Result<()> {
     let recovered = crate::cluster::recover(data_dir)?;
     println!(
         "member {:x} at {} is alone in its cluster now; the last entry of its log is {} of term {}",
-        recovered.server.id,
-        recovered.server.address,
-        recovered.last_entry.index,
-        recovered.last_entry.term
+        recovered.server.id, recovered.server.address, recovered.last_entry.index, recovered.last_entry.term
     );
-    println!("start it as before; the others join it again with empty data directories, and never with their old ones");
+    println!(
+        "start it as before; the others join it again with empty data directories, and never with their old ones"
+    );
     Ok(())
 }
 

@@ -129,7 +129,10 @@ impl ClusterMember {
     /// Waits until this member has been removed from its cluster.
     pub(crate) async fn removed(&self) {
         let mut standing = self.membership.standing();
-        let removed = standing.wait_for(|standing| *standing == Standing::Removed).await.is_ok();
+        let removed = standing
+            .wait_for(|standing| *standing == Standing::Removed)
+            .await
+            .is_ok();
         if !removed {
             std::future::pending().await
         }

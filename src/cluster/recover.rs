@@ -27,7 +27,11 @@ pub(crate) fn recover(data_dir: &Path) -> Result<Recovered> {
     let identity = directory.identity().context("cannot use the data directory")?;
     let server = identity.with_context(|| format!("{} is no member's data directory", data_dir.display()))?;
     let joined = directory.has_log()? && !directory.is_pending(Pending::Join);
-    ensure!(joined, "the member in {} has no log to go on with", data_dir.display());
+    ensure!(
+        joined,
+        "the member in {} has no log to go on with",
+        data_dir.display()
+    );
     let alone = vec![Member {
         id: server.id,
         address: server.address.clone(),
@@ -36,7 +40,9 @@ pub(crate) fn recover(data_dir: &Path) -> Result<Recovered> {
     let runtime = tokio::runtime::Builder::new_current_thread().build()?;
     let directory = Arc::new(directory);
     let node = Stopped::new(Arc::clone(&directory), server.clone(), Options::default());
-    let (node, last_entry) = runtime.block_on(node.last_entry()).context("cannot read the log")?;
+    let (node, last_entry) = runtime
+        .block_on(node.last_entry())
+        .context("cannot read the log")?;
     runtime
         .block_on(node.recover(alone.clone()))
         .context("cannot rewrite who belongs to the cluster")?;

@@ -9,7 +9,11 @@ use crate::support::{Cluster, Load, Plan, get, put};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_leader_is_killed_under_load() {
-    let mut cluster = Cluster::start(Plan { tls: true, ..Plan::default() }).await;
+    let mut cluster = Cluster::start(Plan {
+        tls: true,
+        ..Plan::default()
+    })
+    .await;
     let load = Load::start(&cluster);
     load.more(100).await;
     for _ in 0..3 {
@@ -17,7 +21,10 @@ async fn the_leader_is_killed_under_load() {
         let killed = Instant::now();
         cluster.nodes[leader].kill();
         load.more(1).await;
-        println!("the first write came {:?} after the leader's end", killed.elapsed());
+        println!(
+            "the first write came {:?} after the leader's end",
+            killed.elapsed()
+        );
         load.more(50).await;
         cluster.restart(&[leader]).await;
         load.more_through(leader, 20).await;
@@ -46,7 +53,9 @@ async fn two_of_three_are_killed_and_come_back() {
     let load = Load::start(&cluster);
     load.more(100).await;
     let mut survivors_client = cluster.client(2).await;
-    let kept = put(&mut survivors_client, "kept", "yes").await.expect("a majority");
+    let kept = put(&mut survivors_client, "kept", "yes")
+        .await
+        .expect("a majority");
     let require_leader = ConnectOptions::new().with_require_leader(true);
     let mut watching = client_with(&cluster.nodes[2].client_url(), require_leader).await;
     let options = WatchOptions::new().with_all_keys();
@@ -67,11 +76,17 @@ async fn two_of_three_are_killed_and_come_back() {
     let ended = tokio::time::timeout(Duration::from_secs(30), ends).await;
     assert_eq!(ended.expect("the stream ends"), "etcdserver: no leader");
     let said = put(&mut survivors_client, "refused", "no").await.unwrap_err();
-    let named = ["etcdserver: request timed out", "etcdserver: no leader", "etcdserver: leader changed"];
+    let named = [
+        "etcdserver: request timed out",
+        "etcdserver: no leader",
+        "etcdserver: leader changed",
+    ];
     assert!(named.iter().any(|name| said.starts_with(name)), "{said}");
     let said = get(&mut survivors_client, "kept").await.unwrap_err();
     assert!(named.iter().any(|name| said.starts_with(name)), "{said}");
-    let found = get_serializable(&mut survivors_client, "kept").await.expect("it is local");
+    let found = get_serializable(&mut survivors_client, "kept")
+        .await
+        .expect("it is local");
     assert_eq!(found.value, Some(("yes".to_owned(), kept)));
 
     cluster.restart(&[0, 1]).await;

@@ -16,7 +16,9 @@ async fn leases_survive_leaders() {
     let left = within(client.lease_grant(6, None)).await.expect("a lease").id();
     for (key, lease) in [("kept", kept), ("left", left)] {
         let options = PutOptions::new().with_lease(lease);
-        within(client.put(key, "x", Some(options))).await.expect("a majority");
+        within(client.put(key, "x", Some(options)))
+            .await
+            .expect("a majority");
     }
     let granted = Instant::now();
     for round in 0..6 {
@@ -32,20 +34,29 @@ async fn leases_survive_leaders() {
                 let (mut keeper, mut stream) = within(through.lease_keep_alive(kept)).await?;
                 within(keeper.keep_alive()).await?;
                 let answer = within(stream.message()).await?.ok_or("the stream ends")?;
-                (answer.ttl() > 0).then_some(()).ok_or_else(|| format!("the lease has ended: {answer:?}"))
+                (answer.ttl() > 0)
+                    .then_some(())
+                    .ok_or_else(|| format!("the lease has ended: {answer:?}"))
             }
         })
         .await;
         tokio::time::sleep(Duration::from_millis(1500)).await;
         let found = get(&mut through, "kept").await.expect("a majority");
-        assert!(found.value.is_some(), "a lease that is kept alive ended in round {round}");
+        assert!(
+            found.value.is_some(),
+            "a lease that is kept alive ended in round {round}"
+        );
     }
     // A new leader gives every lease its whole time again, as etcd's does: twice it led, and a third time at most.
     eventually(|| {
         let mut client = client.clone();
         async move {
             let found = get(&mut client, "left").await?;
-            found.value.is_none().then_some(()).ok_or_else(|| "the end of the other lease".to_owned())
+            found
+                .value
+                .is_none()
+                .then_some(())
+                .ok_or_else(|| "the end of the other lease".to_owned())
         }
     })
     .await;

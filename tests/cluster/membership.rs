@@ -18,12 +18,17 @@ async fn a_removed_member_serves_no_more() {
         let status = cluster.nodes[removed].ended().await;
         assert!(!status.success());
         let log = cluster.nodes[removed].logged();
-        assert!(log.ends_with("empty data directory\n") && log.contains("has been removed from its cluster"), "{log}");
+        assert!(
+            log.ends_with("empty data directory\n") && log.contains("has been removed from its cluster"),
+            "{log}"
+        );
         std::fs::write(&cluster.nodes[removed].log, "").expect("a log file");
         cluster.nodes[removed].start(&[]);
     }
     cluster.nodes[removed].ended().await;
-    put(&mut client, "after", "x").await.expect("two of two are a majority");
+    put(&mut client, "after", "x")
+        .await
+        .expect("two of two are a majority");
     let gone = within(client.member_remove(id)).await.unwrap_err();
     assert_eq!(gone, "etcdserver: member not found");
 }
@@ -31,7 +36,11 @@ async fn a_removed_member_serves_no_more() {
 /// Whoever was emptied may not go on as if nothing had happened: it is told whom to remove, and joins anew.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_emptied_member_is_refused_and_joins_anew() {
-    let mut cluster = Cluster::start(Plan { tls: true, ..Plan::default() }).await;
+    let mut cluster = Cluster::start(Plan {
+        tls: true,
+        ..Plan::default()
+    })
+    .await;
     let mut client = cluster.client(1).await;
     put(&mut client, "kept", "yes").await.expect("a majority");
     for emptied in [2, 0] {
@@ -42,7 +51,10 @@ async fn an_emptied_member_is_refused_and_joins_anew() {
         let status = cluster.nodes[emptied].ended().await;
         assert!(!status.success());
         let said = cluster.nodes[emptied].last_words();
-        let named = ["remove the member, then add it again", "this one must join it, not begin another"];
+        let named = [
+            "remove the member, then add it again",
+            "this one must join it, not begin another",
+        ];
         assert!(named.iter().any(|name| said.contains(name)), "{said}");
 
         let url = cluster.nodes[emptied].peer_url();
@@ -53,7 +65,9 @@ async fn an_emptied_member_is_refused_and_joins_anew() {
         cluster.serves(emptied).await;
         cluster.all_vote().await;
         assert_ne!(cluster.id(emptied).await, id, "under a new identity");
-        let found = get(&mut cluster.client(emptied).await, "kept").await.expect("it serves");
+        let found = get(&mut cluster.client(emptied).await, "kept")
+            .await
+            .expect("it serves");
         assert_eq!(found.value.expect("it is there").0, "yes");
     }
 }
@@ -68,7 +82,9 @@ async fn a_fourth_member_is_added_then_started() {
     let url = cluster.nodes[fourth].peer_url();
     let mut client = cluster.client(0).await;
     let options = MemberAddOptions::new().with_is_learner();
-    let added = within(client.member_add([url.clone()], Some(options))).await.expect("it is added");
+    let added = within(client.member_add([url.clone()], Some(options)))
+        .await
+        .expect("it is added");
     let id = added.member().expect("a member").id();
     let again = within(client.member_add([url], None)).await.unwrap_err();
     assert_eq!(again, "etcdserver: Peer URLs already exists");
@@ -99,11 +115,16 @@ async fn promoted_and_kept(client: &mut Client, id: u64) {
 /// k8s-dqlite's way: it says whom to join, and adds itself.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn members_join_by_themselves() {
-    let mut cluster = Cluster::plan(Plan { members: 1, ..Plan::default() });
+    let mut cluster = Cluster::plan(Plan {
+        members: 1,
+        ..Plan::default()
+    });
     cluster.nodes[0].start(&["--backend=dqlite"]);
     cluster.serves(0).await;
     let mut client = cluster.client(0).await;
-    put(&mut client, "kept", "yes").await.expect("one of one is a majority");
+    put(&mut client, "kept", "yes")
+        .await
+        .expect("one of one is a majority");
     let join = format!("--join={}:2380", cluster.nodes[0].host);
     for index in 1..3 {
         cluster.add_node(None);
@@ -112,7 +133,9 @@ async fn members_join_by_themselves() {
     }
     cluster.all_vote().await;
     cluster.nodes[0].kill();
-    let found = get(&mut cluster.client(2).await, "kept").await.expect("two of three");
+    let found = get(&mut cluster.client(2).await, "kept")
+        .await
+        .expect("two of three");
     assert_eq!(found.value.expect("it is there").0, "yes");
 }
 
@@ -121,17 +144,27 @@ async fn the_leadership_is_moved() {
     let mut cluster = Cluster::start(Plan::default()).await;
     let (leader, other) = (cluster.leader().await, cluster.follower().await);
     let target = cluster.id(other).await;
-    let said = within(cluster.client(other).await.move_leader(target)).await.unwrap_err();
+    let said = within(cluster.client(other).await.move_leader(target))
+        .await
+        .unwrap_err();
     assert_eq!(said, "etcdserver: not leader");
-    within(cluster.client(leader).await.move_leader(target)).await.expect("it is moved");
+    within(cluster.client(leader).await.move_leader(target))
+        .await
+        .expect("it is moved");
     assert_eq!(cluster.leader().await, other);
-    put(&mut cluster.client(leader).await, "after", "x").await.expect("it forwards");
+    put(&mut cluster.client(leader).await, "after", "x")
+        .await
+        .expect("it forwards");
 }
 
 /// A majority that is gone for good: the survivor goes on alone, with one command, and the others join it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_lost_majority_is_recovered_from() {
-    let mut cluster = Cluster::start(Plan { tls: true, ..Plan::default() }).await;
+    let mut cluster = Cluster::start(Plan {
+        tls: true,
+        ..Plan::default()
+    })
+    .await;
     let mut client = cluster.client(2).await;
     put(&mut client, "kept", "yes").await.expect("a majority");
     let newest = get(&mut client, "kept").await.expect("a majority").revision;
@@ -145,14 +178,18 @@ async fn a_lost_majority_is_recovered_from() {
     assert!(recovered.contains("is alone in its cluster now"), "{recovered}");
     cluster.nodes[2].start(&[]);
     cluster.serves(2).await;
-    put(&mut client, "alone", "yes").await.expect("one of one is a majority");
+    put(&mut client, "alone", "yes")
+        .await
+        .expect("one of one is a majority");
     let join = format!("--join={}:2380", cluster.nodes[2].host);
     for index in 0..2 {
         cluster.nodes[index].start(&["--initial-cluster=", &join]);
         cluster.serves(index).await;
     }
     cluster.all_vote().await;
-    let found = get(&mut cluster.client(0).await, "kept").await.expect("it serves");
+    let found = get(&mut cluster.client(0).await, "kept")
+        .await
+        .expect("it serves");
     assert_eq!(found.value.expect("it is there"), ("yes".to_owned(), newest));
     equal_hashes(&cluster, &[0, 1, 2], newest + 1).await;
 }
@@ -160,7 +197,11 @@ async fn a_lost_majority_is_recovered_from() {
 /// A cluster of one is a cluster: it is killed and goes on where it was.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_member_alone() {
-    let mut cluster = Cluster::plan(Plan { members: 1, flags: vec!["--backend=dqlite".into()], ..Plan::default() });
+    let mut cluster = Cluster::plan(Plan {
+        members: 1,
+        flags: vec!["--backend=dqlite".into()],
+        ..Plan::default()
+    });
     cluster.nodes[0].start(&[]);
     cluster.serves(0).await;
     let load = Load::start(&cluster);

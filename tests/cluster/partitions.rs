@@ -7,7 +7,11 @@ use crate::support::network::{Network, in_own_network};
 use crate::support::{Cluster, Load, Plan, get, put};
 
 async fn start(network: &Network) -> Cluster {
-    Cluster::start(Plan { places: Some(network.places()), ..Plan::default() }).await
+    Cluster::start(Plan {
+        places: Some(network.places()),
+        ..Plan::default()
+    })
+    .await
 }
 
 /// A leader that is cut off answers no linearizable read and takes no write, however convinced it is.
@@ -24,11 +28,15 @@ fn the_leader_is_cut_off() {
         let successor = cluster.leader_of(&others).await;
         load.more_through(successor, 100).await;
         let mut cut_off = cluster.client(leader).await;
-        let said = put(&mut cut_off, "cut off", "x").await.expect_err("it has no majority");
+        let said = put(&mut cut_off, "cut off", "x")
+            .await
+            .expect_err("it has no majority");
         println!("a write: {said}");
         let said = get(&mut cut_off, "r/0").await.expect_err("it has no majority");
         println!("a linearizable read: {said}");
-        get_serializable(&mut cut_off, "r/0").await.expect("that is local");
+        get_serializable(&mut cut_off, "r/0")
+            .await
+            .expect("that is local");
         network.heal(leader);
         load.more_through(leader, 20).await;
         load.check(&cluster, &[0, 1, 2]).await;

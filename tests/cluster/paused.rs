@@ -28,12 +28,20 @@ async fn the_leader_is_paused_past_the_election() {
 /// A client that tries again once sees nothing of a leader that stops in good order.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn members_are_restarted_one_after_the_other() {
-    let mut cluster = Cluster::start(Plan { tls: true, ..Plan::default() }).await;
+    let mut cluster = Cluster::start(Plan {
+        tls: true,
+        ..Plan::default()
+    })
+    .await;
     let load = Load::start(&cluster);
     load.more(100).await;
     for member in 0..3 {
         let status = cluster.nodes[member].terminate().await;
-        assert!(status.success(), "{status}:\n{}", cluster.nodes[member].last_words());
+        assert!(
+            status.success(),
+            "{status}:\n{}",
+            cluster.nodes[member].last_words()
+        );
         cluster.restart(&[member]).await;
         load.more_through(member, 20).await;
     }
@@ -52,7 +60,9 @@ async fn a_leader_that_stops_hands_over() {
         for count in 0..200 {
             let begun = std::time::Instant::now();
             if put(&mut client, &format!("k/{count}"), "x").await.is_err() {
-                put(&mut client, &format!("k/{count}"), "x").await.expect("when tried again");
+                put(&mut client, &format!("k/{count}"), "x")
+                    .await
+                    .expect("when tried again");
             }
             longest = longest.max(begun.elapsed());
         }
@@ -62,7 +72,11 @@ async fn a_leader_that_stops_hands_over() {
     assert!(status.success(), "{status}");
     println!("the slowest write took {longest:?}");
     let log = cluster.nodes[leader].logged();
-    assert!(log.contains("leadership_to: Some("), "{}", cluster.nodes[leader].last_words());
+    assert!(
+        log.contains("leadership_to: Some("),
+        "{}",
+        cluster.nodes[leader].last_words()
+    );
     // An election needs at least its timeout of silence.
     assert!(longest < Duration::from_millis(600), "{longest:?} is an election");
 }

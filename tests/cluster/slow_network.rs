@@ -9,7 +9,11 @@ use crate::support::{Cluster, Load, Plan};
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn members_are_far_apart() {
     let flags = vec!["--election-timeout=3000".to_owned()];
-    let mut cluster = Cluster::plan(Plan { tls: true, flags, ..Plan::default() });
+    let mut cluster = Cluster::plan(Plan {
+        tls: true,
+        flags,
+        ..Plan::default()
+    });
     let slowness = Slowness {
         delay: Duration::from_millis(100),
         lost_percent: 5,
@@ -17,7 +21,12 @@ async fn members_are_far_apart() {
     };
     for node in &mut cluster.nodes {
         node.listen_peer = Some(format!("{}://{}:2381", node.scheme, node.host));
-        relay(format!("{}:2380", node.host), format!("{}:2381", node.host), slowness).await;
+        relay(
+            format!("{}:2380", node.host),
+            format!("{}:2381", node.host),
+            slowness,
+        )
+        .await;
         node.start(&[]);
     }
     for index in 0..3 {

@@ -9,12 +9,16 @@ use crate::support::trust::PeerFiles;
 use crate::support::{Cluster, Load, Plan};
 
 /// Dqlite's protocol begins with its version, 1, in eight bytes; the request for the leader follows.
-const HELLO: [u8; 24] = [1, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+const HELLO: [u8; 24] = [
+    1, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+];
 
 /// What comes back for some first bytes, until the connection is closed.
 fn answer(address: &str, first: &[u8]) -> Vec<u8> {
     let mut stream = TcpStream::connect(address).expect("the port is open");
-    stream.set_read_timeout(Some(Duration::from_secs(30))).expect("a timeout");
+    stream
+        .set_read_timeout(Some(Duration::from_secs(30)))
+        .expect("a timeout");
     stream.write_all(first).expect("it is taken");
     let mut answer = Vec::new();
     match stream.read_to_end(&mut answer) {
@@ -26,11 +30,17 @@ fn answer(address: &str, first: &[u8]) -> Vec<u8> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn dqlite_is_not_spoken_with_strangers() {
-    let cluster = Cluster::start(Plan { tls: true, ..Plan::default() }).await;
+    let cluster = Cluster::start(Plan {
+        tls: true,
+        ..Plan::default()
+    })
+    .await;
     let load = Load::start(&cluster);
     for node in &cluster.nodes {
         let address = format!("{}:2380", node.host);
-        let said = tokio::task::spawn_blocking(move || answer(&address, &HELLO)).await.expect("an answer");
+        let said = tokio::task::spawn_blocking(move || answer(&address, &HELLO))
+            .await
+            .expect("an answer");
         // A TLS alert at most: its type is 21.
         assert!(said.is_empty() || said[0] == 21, "{said:?}");
     }
@@ -59,7 +69,11 @@ async fn is_turned_away(cluster: &mut Cluster, files: &PeerFiles) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn members_with_bad_certificates_are_turned_away() {
-    let mut cluster = Cluster::start(Plan { tls: true, ..Plan::default() }).await;
+    let mut cluster = Cluster::start(Plan {
+        tls: true,
+        ..Plan::default()
+    })
+    .await;
     let host = format!("{}4", cluster.nodes[0].host.trim_end_matches('1'));
     let home = cluster.home().to_owned();
 

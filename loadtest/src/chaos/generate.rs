@@ -210,7 +210,12 @@ impl Cluster {
     }
 
     fn alone(&mut self, member: u32, range: &Range) -> Reply {
-        let shown = self.shown.get(&member).copied().unwrap_or(1).min(self.state.revision());
+        let shown = self
+            .shown
+            .get(&member)
+            .copied()
+            .unwrap_or(1)
+            .min(self.state.revision());
         let revision = self.rng.i64(shown..=self.state.revision());
         self.shown.insert(member, revision);
         let state = &self.states[usize::try_from(revision).expect("positive")];

@@ -114,7 +114,12 @@ impl Cluster {
         let mut node = Node::new(&format!("n{}", index + 1), &host, self.home.path(), scheme);
         node.launcher = launcher;
         if let Some(authority) = &self.authority {
-            let files = PeerFiles::write(self.home.path(), &node.name, authority, &authority.issue(&[&host]));
+            let files = PeerFiles::write(
+                self.home.path(),
+                &node.name,
+                authority,
+                &authority.issue(&[&host]),
+            );
             node.flags = files.flags();
         }
         self.nodes.push(node);
@@ -136,7 +141,11 @@ impl Cluster {
         let client = self.client(index).await;
         eventually(|| {
             let mut client = client.clone();
-            async move { get(&mut client, "/none").await.map_err(|said| format!("member {index} serves: {said}")) }
+            async move {
+                get(&mut client, "/none")
+                    .await
+                    .map_err(|said| format!("member {index} serves: {said}"))
+            }
         })
         .await;
     }
@@ -155,7 +164,9 @@ impl Cluster {
 
     /// Which member leads, as it says itself, among those that run.
     pub(crate) async fn leader(&mut self) -> usize {
-        let running: Vec<_> = (0..self.nodes.len()).filter(|index| self.nodes[*index].runs()).collect();
+        let running: Vec<_> = (0..self.nodes.len())
+            .filter(|index| self.nodes[*index].runs())
+            .collect();
         self.leader_of(&running).await
     }
 
@@ -164,7 +175,9 @@ impl Cluster {
         eventually(|| async {
             for index in among {
                 let leads = |status: &StatusResponse| {
-                    status.header().is_some_and(|header| header.member_id() == status.leader())
+                    status
+                        .header()
+                        .is_some_and(|header| header.member_id() == status.leader())
                 };
                 if self.status(*index).await.as_ref().is_ok_and(leads) {
                     return Ok(*index);
@@ -189,7 +202,11 @@ impl Cluster {
         eventually(|| async {
             let mut client = self.client(0).await;
             let members = within(client.member_list()).await?;
-            let voters = members.members().iter().filter(|member| !member.is_learner()).count();
+            let voters = members
+                .members()
+                .iter()
+                .filter(|member| !member.is_learner())
+                .count();
             if members.members().len() == self.nodes.len() && voters >= wanted {
                 Ok(())
             } else {

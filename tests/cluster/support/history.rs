@@ -70,10 +70,14 @@ fn misplaced_writes(operations: &[Operation], log: &Log) -> Vec<String> {
         let Done::Write { key, value, outcome } = &operation.done else {
             continue;
         };
-        let found = places.get(&(key.as_str(), value.as_str())).map_or(&[][..], Vec::as_slice);
+        let found = places
+            .get(&(key.as_str(), value.as_str()))
+            .map_or(&[][..], Vec::as_slice);
         match outcome {
             Ok(revision) if found != [*revision] => {
-                faults.push(format!("{key}={value} was acknowledged at {revision} and stands at {found:?}"));
+                faults.push(format!(
+                    "{key}={value} was acknowledged at {revision} and stands at {found:?}"
+                ));
             }
             Err(said) if found.len() > 1 => {
                 faults.push(format!("{key}={value} ({said}) stands at {found:?}"));
@@ -98,7 +102,10 @@ fn wrong_reads(operations: &[Operation], log: &Log) -> Vec<String> {
         let expected = values.and_then(|values| values.range(..=found.revision).next_back());
         let expected = expected.map(|(revision, value)| ((*value).to_owned(), *revision));
         if expected != found.value {
-            faults.push(format!("member {} read {key} as {found:?}, it was {expected:?}", operation.member));
+            faults.push(format!(
+                "member {} read {key} as {found:?}, it was {expected:?}",
+                operation.member
+            ));
         }
     }
     faults
@@ -119,7 +126,9 @@ fn out_of_order(operations: &[Operation]) -> Vec<String> {
         }
         let revision = operation.revision().unwrap_or_default();
         if revision < newest || (operation.writes() && revision == newest) {
-            faults.push(format!("revision {newest} had been answered before {operation:?} began"));
+            faults.push(format!(
+                "revision {newest} had been answered before {operation:?} began"
+            ));
         }
     }
     faults
@@ -187,15 +196,34 @@ mod tests {
     fn planted_faults_are_found() {
         let base = Instant::now();
         let one = |from, to, done| at(base, from, to, done);
-        fails(&[one(0, 1, write("a", Ok(2)))], &[], "acknowledged at 2 and stands at []");
-        fails(&[one(0, 1, write("a", Ok(2)))], &[(2, "a"), (3, "a")], "stands at [2, 3]");
-        fails(&[one(0, 1, write("a", Err("lost")))], &[(2, "a"), (3, "a")], "stands at [2, 3]");
-        fails(&[one(0, 1, read(3, Some(("a", 2))))], &[(2, "a"), (3, "b")], "it was Some");
+        fails(
+            &[one(0, 1, write("a", Ok(2)))],
+            &[],
+            "acknowledged at 2 and stands at []",
+        );
+        fails(
+            &[one(0, 1, write("a", Ok(2)))],
+            &[(2, "a"), (3, "a")],
+            "stands at [2, 3]",
+        );
+        fails(
+            &[one(0, 1, write("a", Err("lost")))],
+            &[(2, "a"), (3, "a")],
+            "stands at [2, 3]",
+        );
+        fails(
+            &[one(0, 1, read(3, Some(("a", 2))))],
+            &[(2, "a"), (3, "b")],
+            "it was Some",
+        );
         let stale = [one(0, 1, write("b", Ok(3))), one(2, 3, read(2, Some(("a", 2))))];
         fails(&stale, &[(2, "a"), (3, "b")], "revision 3 had been answered");
         let backwards = [one(0, 1, write("b", Ok(3))), one(2, 3, write("a", Ok(2)))];
         fails(&backwards, &[(2, "a"), (3, "b")], "revision 3 had been answered");
-        let reads = [one(0, 1, read(3, Some(("b", 3)))), one(2, 3, read(2, Some(("a", 2))))];
+        let reads = [
+            one(0, 1, read(3, Some(("b", 3)))),
+            one(2, 3, read(2, Some(("a", 2)))),
+        ];
         fails(&reads, &[(2, "a"), (3, "b")], "revision 3 had been answered");
     }
 }

@@ -134,7 +134,10 @@ impl Load {
     pub(crate) fn refusals(&self) -> BTreeMap<String, usize> {
         let mut refusals = BTreeMap::new();
         for operation in self.operations() {
-            if let Done::Write { outcome: Err(said), .. } = operation.done {
+            if let Done::Write {
+                outcome: Err(said), ..
+            } = operation.done
+            {
                 *refusals.entry(said).or_default() += 1;
             }
         }
@@ -161,9 +164,18 @@ impl Load {
             check_watcher(*member, &self.records.seen[*member].lock(), &log);
         }
         let operations = self.operations();
-        println!("{} operations, revision {newest}, not acknowledged: {:?}", operations.len(), self.refusals());
+        println!(
+            "{} operations, revision {newest}, not acknowledged: {:?}",
+            operations.len(),
+            self.refusals()
+        );
         let faults = faults(&operations, &log);
-        assert!(faults.is_empty(), "{} faults:\n{}", faults.len(), faults[..faults.len().min(10)].join("\n"));
+        assert!(
+            faults.is_empty(),
+            "{} faults:\n{}",
+            faults.len(),
+            faults[..faults.len().min(10)].join("\n")
+        );
     }
 
     async fn has_seen(&self, member: usize, revision: i64) {
@@ -172,7 +184,9 @@ impl Load {
             if last >= revision {
                 Ok(())
             } else {
-                Err(format!("the watcher of member {member} is at {last} of {revision}"))
+                Err(format!(
+                    "the watcher of member {member} is at {last} of {revision}"
+                ))
             }
         })
         .await;
@@ -182,15 +196,28 @@ impl Load {
 /// Every revision once, in order, and as the log has it.
 fn check_watcher(member: usize, seen: &[(i64, String, String)], log: &Log) {
     for pair in seen.windows(2) {
-        assert!(pair[0].0 < pair[1].0, "the watcher of member {member} saw {pair:?}");
+        assert!(
+            pair[0].0 < pair[1].0,
+            "the watcher of member {member} saw {pair:?}"
+        );
     }
     let seen: Log = seen
         .iter()
         .map(|(revision, key, value)| (*revision, (key.clone(), value.clone())))
         .collect();
-    let unlike: Vec<_> = log.iter().filter(|(revision, entry)| seen.get(revision) != Some(entry)).collect();
-    assert!(unlike.is_empty(), "the watcher of member {member} has not seen {unlike:?} of the log");
-    assert_eq!(seen.len(), log.len(), "the watcher of member {member} saw more than the log has");
+    let unlike: Vec<_> = log
+        .iter()
+        .filter(|(revision, entry)| seen.get(revision) != Some(entry))
+        .collect();
+    assert!(
+        unlike.is_empty(),
+        "the watcher of member {member} has not seen {unlike:?} of the log"
+    );
+    assert_eq!(
+        seen.len(),
+        log.len(),
+        "the watcher of member {member} saw more than the log has"
+    );
 }
 
 /// All members hold the same.
@@ -201,7 +228,10 @@ pub(crate) async fn equal_hashes(cluster: &Cluster, members: &[usize], revision:
         let hash = within(client.hash_kv(revision)).await;
         hashes.push(hash.expect("a hash").hash());
     }
-    assert!(hashes.windows(2).all(|pair| pair[0] == pair[1]), "hashes at {revision}: {hashes:?}");
+    assert!(
+        hashes.windows(2).all(|pair| pair[0] == pair[1]),
+        "hashes at {revision}: {hashes:?}"
+    );
 }
 
 /// The log as a new watcher sees it.
@@ -212,7 +242,11 @@ async fn whole_log(client: &mut Client, newest: i64) -> Log {
     let begun = Instant::now();
     while log.last_key_value().map_or(1, |(revision, _)| *revision) < newest {
         let message = tokio::time::timeout(PATIENCE.saturating_sub(begun.elapsed()), stream.message());
-        let message = message.await.expect("in time").expect("no error").expect("no end");
+        let message = message
+            .await
+            .expect("in time")
+            .expect("no error")
+            .expect("no end");
         for (revision, key, value) in message.events().iter().map(written) {
             assert!(log.insert(revision, (key, value)).is_none(), "{revision} twice");
         }
@@ -259,7 +293,9 @@ impl Worker {
 
     fn record(&self, begun: Instant, done: Done) {
         let good = matches!(done, Done::Write { outcome: Ok(_), .. });
-        self.records.acknowledged.fetch_add(usize::from(good), Ordering::Relaxed);
+        self.records
+            .acknowledged
+            .fetch_add(usize::from(good), Ordering::Relaxed);
         self.records.operations.lock().push(Operation {
             member: self.member,
             begun,
@@ -288,7 +324,9 @@ async fn watch(member: usize, url: String, records: Arc<Records>) {
                 if message.canceled() {
                     break;
                 }
-                records.seen[member].lock().extend(message.events().iter().map(written));
+                records.seen[member]
+                    .lock()
+                    .extend(message.events().iter().map(written));
             }
         }
         tokio::time::sleep(PAUSE).await;

@@ -28,11 +28,17 @@ pub(crate) fn in_own_network(test: &str, body: impl Future<Output = ()>) {
         .arg(std::env::current_exe().expect("a test"))
         .args(["--exact", test, "--nocapture"])
         .env(INSIDE, "1");
-    let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    let output = command
+        .output()
+        .unwrap_or_else(|error| panic!("{command:?}: {error}"));
     let said = [output.stdout, output.stderr].concat();
     let said = String::from_utf8_lossy(&said);
     println!("{said}");
-    assert!(output.status.success() && said.contains("1 passed"), "{command:?} failed: {}", output.status);
+    assert!(
+        output.status.success() && said.contains("1 passed"),
+        "{command:?} failed: {}",
+        output.status
+    );
 }
 
 /// The members' places in the network.
@@ -58,15 +64,32 @@ impl Network {
 
     fn add(&mut self) {
         let number = self.holders.len() + 1;
-        let holder = Command::new("unshare").args(["--net", "sleep", "infinity"]).spawn();
+        let holder = Command::new("unshare")
+            .args(["--net", "sleep", "infinity"])
+            .spawn();
         self.holders.push(holder.expect("a namespace"));
         let pid = self.holders[number - 1].id().to_string();
         wait_for_namespace(&pid);
         let cable = format!("member{number}");
-        run("ip", &["link", "add", &cable, "type", "veth", "peer", "name", "eth0", "netns", &pid]);
+        run(
+            "ip",
+            &[
+                "link", "add", &cable, "type", "veth", "peer", "name", "eth0", "netns", &pid,
+            ],
+        );
         run("ip", &["link", "set", &cable, "master", "hub", "up"]);
         self.inside(number - 1, &["ip", "link", "set", "lo", "up"]);
-        self.inside(number - 1, &["ip", "address", "add", &format!("10.77.0.{number}/24"), "dev", "eth0"]);
+        self.inside(
+            number - 1,
+            &[
+                "ip",
+                "address",
+                "add",
+                &format!("10.77.0.{number}/24"),
+                "dev",
+                "eth0",
+            ],
+        );
         self.inside(number - 1, &["ip", "link", "set", "eth0", "up"]);
     }
 
@@ -77,7 +100,11 @@ impl Network {
 
     fn inside(&self, member: usize, command: &[&str]) {
         let entrance = self.entrance(member);
-        let arguments: Vec<&str> = entrance[1..].iter().map(String::as_str).chain(command.iter().copied()).collect();
+        let arguments: Vec<&str> = entrance[1..]
+            .iter()
+            .map(String::as_str)
+            .chain(command.iter().copied())
+            .collect();
         run("nsenter", &arguments);
     }
 
@@ -89,7 +116,10 @@ impl Network {
 
     /// Lets nothing through any more between a member and some others, without a word to either.
     pub(crate) fn cut(&self, member: usize, from: &[usize]) {
-        let addresses: Vec<_> = from.iter().map(|other| format!("10.77.0.{}", other + 1)).collect();
+        let addresses: Vec<_> = from
+            .iter()
+            .map(|other| format!("10.77.0.{}", other + 1))
+            .collect();
         let addresses = addresses.join(", ");
         self.filter(
             member,
@@ -115,13 +145,21 @@ impl Network {
 
     fn filter(&self, member: usize, incoming: &str, outgoing: &str) {
         let chain = |name: &str, rule: &str| {
-            format!("chain {name} {{\ntype filter hook {name} priority 0; policy accept;\nmeta oifname != \"lo\" {rule}\n}}\n")
+            format!(
+                "chain {name} {{\ntype filter hook {name} priority 0; policy accept;\nmeta oifname != \"lo\" {rule}\n}}\n"
+            )
         };
         let incoming = chain("input", incoming).replace("oifname", "iifname");
-        let rules = format!("table inet partition {{\n{incoming}{}}}\n", chain("output", outgoing));
+        let rules = format!(
+            "table inet partition {{\n{incoming}{}}}\n",
+            chain("output", outgoing)
+        );
         let entrance = self.entrance(member);
         let mut filter = Command::new("nsenter");
-        filter.args(&entrance[1..]).args(["nft", "-f", "-"]).stdin(Stdio::piped());
+        filter
+            .args(&entrance[1..])
+            .args(["nft", "-f", "-"])
+            .stdin(Stdio::piped());
         let mut filter = filter.spawn().expect("nft: `make deps` installs it");
         let mut input = filter.stdin.take().expect("it is piped");
         input.write_all(rules.as_bytes()).expect("it is read");
@@ -144,7 +182,10 @@ fn wait_for_namespace(pid: &str) {
     let begun = Instant::now();
     let namespace = |pid: &str| std::fs::read_link(format!("/proc/{pid}/ns/net")).ok();
     while namespace(pid).is_none() || namespace(pid) == namespace("self") {
-        assert!(begun.elapsed() < Duration::from_secs(30), "no network namespace: this needs root");
+        assert!(
+            begun.elapsed() < Duration::from_secs(30),
+            "no network namespace: this needs root"
+        );
         std::thread::sleep(Duration::from_millis(5));
     }
 }

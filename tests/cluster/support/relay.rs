@@ -42,9 +42,15 @@ async fn pass(mut from: impl AsyncRead + Unpin, mut to: impl AsyncWrite + Unpin,
         let mut dice = 1_u64;
         let mut buffer = vec![0; 16 * 1024];
         while let Ok(length @ 1..) = from.read(&mut buffer).await {
-            dice = dice.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            dice = dice
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
             let lost = (dice >> 33) % 100 < slowness.lost_percent;
-            let late = if lost { slowness.again_after } else { Duration::ZERO };
+            let late = if lost {
+                slowness.again_after
+            } else {
+                Duration::ZERO
+            };
             let due = Instant::now() + slowness.delay + late;
             if sender.send((due, buffer[..length].to_vec())).await.is_err() {
                 return;

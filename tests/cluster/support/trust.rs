@@ -31,7 +31,10 @@ impl PeerFiles {
 
 /// Runs one of the program's commands on a path, and returns what it said.
 pub(crate) fn run(command: &[&str], path: &Path) -> String {
-    let output = std::process::Command::new(super::node::BINARY).args(command).arg(path).output();
+    let output = std::process::Command::new(super::node::BINARY)
+        .args(command)
+        .arg(path)
+        .output();
     let output = output.expect("it can be run");
     let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
     assert!(output.status.success(), "{said}");
