@@ -10,7 +10,7 @@ use model::Limits;
 use tokio_util::sync::CancellationToken;
 
 #[cfg(feature = "dqlite")]
-use crate::cluster::ClusterMember;
+use crate::cluster::{ClusterMember, make_directory};
 use crate::door::House;
 use crate::gateway;
 use crate::http::{self, Site};
@@ -73,6 +73,8 @@ impl Server {
 
     #[cfg(feature = "dqlite")]
     async fn open_member(settings: &Settings, cluster: &ClusterSettings) -> Result<Self> {
+        make_directory(&settings.data_dir)
+            .with_context(|| format!("cannot make the data directory {}", settings.data_dir.display()))?;
         let (running, pipeline, member) =
             ClusterMember::start(settings, cluster, pipeline_settings(settings)).await?;
         Ok(Self {

@@ -74,8 +74,6 @@ impl ClusterMember {
         cluster: &ClusterSettings,
         pipeline: actors::Settings,
     ) -> Result<(Self, Pipeline, Member)> {
-        make_directory(&settings.data_dir)
-            .with_context(|| format!("cannot make the data directory {}", settings.data_dir.display()))?;
         let port = PeerPort::bind(&cluster.listen).await?;
         let foundation = lay_foundation(settings, cluster).await?;
         let stopping = CancellationToken::new();
@@ -163,7 +161,7 @@ impl ClusterMember {
 }
 
 /// For its owner only: the log holds secrets.
-fn make_directory(path: &Path) -> std::io::Result<()> {
+pub(crate) fn make_directory(path: &Path) -> std::io::Result<()> {
     if path.is_dir() {
         return Ok(());
     }
