@@ -47,11 +47,13 @@ test: lint doc ## Run everything that needs Rust and Debian's packages only
 peers: ## Build the etcd and etcdctl to compare with (needs Go)
 	tests/parity/build.sh
 
-# One server with its log on SQLite whole; the pipeline on Dqlite is the same, so that three members on it are
-# asked everything in parity, and live through Kubernetes' cluster test.
+# One server with its log on SQLite, one with its log on Dqlite, and a follower of three are asked everything.
+# Kubernetes' storage tests are for the pipeline, the same in all, and run on SQLite only; its cluster test, in
+# which servers are killed, runs on one server and on three.
 conformance: build peers ## Compare with etcd, and run Kubernetes on it (needs Go)
 	cd tests/parity && $(GO_TEST) ./... -count=1 -timeout=30m
-	cd tests/parity && $(GO_TEST) ./... -count=1 -timeout=30m -members=3 -backend=dqlite
+	cd tests/parity && $(GO_TEST) ./... -count=1 -timeout=30m -backend=dqlite
+	cd tests/parity && $(GO_TEST) ./... -count=1 -timeout=30m -members=3
 	tests/kubernetes/test.sh
 	tests/kubernetes/test.sh -members=3 -run='^TestCluster$$'
 

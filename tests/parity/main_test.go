@@ -8,7 +8,8 @@ import (
 	"testing"
 )
 
-// parallelScripts is how many scripts run at a time: they wait more than they compute.
+// parallelScripts is how many scripts run at a time on servers that are alone: they wait more
+// than they compute.
 const parallelScripts = 8
 
 func TestMain(m *testing.M) {
@@ -43,5 +44,5 @@ func raiseParallelism() error {
 	if asked {
 		return nil
 	}
-	return flag.Set("test.parallel", strconv.Itoa(max(1, parallelScripts/(*memberCount))))
+	return flag.Set("test.parallel", strconv.Itoa((parallelScripts+*memberCount-1) / *memberCount))
 }

@@ -8,7 +8,7 @@ import (
 
 const (
 	nodeCount = 10
-	testLimit = 8 * time.Minute
+	testLimit = 12 * time.Minute
 )
 
 // phase is one concern of the cluster test. Phases build on what earlier ones left.
