@@ -260,6 +260,15 @@ mod dqlite {
         }
     }
 
+    /// Compaction never scrubs the newest row, by which a log on Dqlite tells how far it has come.
+    fn spare_the_newest(effects: &mut [Effect], newest: Position) {
+        for effect in effects {
+            if let Effect::Scrubbed(positions) = effect {
+                positions.retain(|position| *position < newest);
+            }
+        }
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
 
@@ -268,7 +277,8 @@ mod dqlite {
             let mut pair = Pair::new();
             let mut numbering = Numbering { position: 0, revision: 2 };
             for (batch, claim) in &batches {
-                let effects: Vec<_> = batch.iter().map(|draft| numbering.place(draft)).collect();
+                let mut effects: Vec<_> = batch.iter().map(|draft| numbering.place(draft)).collect();
+                spare_the_newest(&mut effects, Position(numbering.position));
                 pair.memory.append(&effects).expect("memory takes the batch");
                 pair.journal.append(&effects).expect("the node takes the batch");
                 if *claim == 0 {

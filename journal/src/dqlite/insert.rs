@@ -10,6 +10,7 @@ use dqlite::client::Error;
 use dqlite::wire::Value;
 use model::{Effect, Event, Position};
 
+use super::kept::Kept;
 use super::row::{COLUMNS, of_event};
 use super::session::Prepared;
 
@@ -51,7 +52,7 @@ pub(super) async fn insert(log: &mut Prepared, events: &[&Event], expected: Expe
     values.extend(events.iter().copied().flat_map(of_event));
     values.resize(places * COLUMNS, Value::Null);
     values.extend([expected.epoch, expected.newest.0].map(Value::Integer));
-    let stored = log.execute(&statement(places), &values).await?.rows_affected;
+    let stored = log.execute(Kept::Insert(places), &values).await?.rows_affected;
     match usize::try_from(stored) {
         Ok(0) => Ok(false),
         Ok(all) if all == events.len() => Ok(true),
@@ -62,7 +63,7 @@ pub(super) async fn insert(log: &mut Prepared, events: &[&Event], expected: Expe
     }
 }
 
-fn statement(places: usize) -> String {
+pub(super) fn text(places: usize) -> String {
     let place = "(?, ?, ?, ?, ?, ?, ?)";
     let mut sql = format!("INSERT INTO log SELECT * FROM (VALUES {place}");
     for _ in 1..places {

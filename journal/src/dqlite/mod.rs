@@ -12,6 +12,7 @@ mod fault;
 mod image;
 mod images;
 mod insert;
+mod kept;
 mod reader;
 mod row;
 mod schema;
@@ -98,7 +99,10 @@ impl fmt::Debug for DqliteOptions {
     }
 }
 
-/// The newest row that a process has seen. Clones share it.
+/// The newest row that a process has seen, by which it knows a log that lacks something. Clones share it.
+///
+/// This holds because the newest row of a log is never scrubbed: compaction keeps the rows of the revision
+/// that it compacts to.
 #[derive(Clone, Debug, Default)]
 pub struct Horizon(Arc<AtomicI64>);
 

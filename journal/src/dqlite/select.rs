@@ -7,6 +7,7 @@ use dqlite::wire::Value;
 use model::{Event, Position, Revision};
 
 use super::fault::Fault;
+use super::kept::Kept;
 use super::row;
 use super::session::{Prepared, Session};
 use crate::Size;
@@ -63,7 +64,9 @@ impl Session {
         horizon: Position,
     ) -> Result<Vec<Event>, Fault> {
         self.run(async |log| {
-            let row = log.query_row(FIRST_OF, &[Value::Integer(from.0)]).await?;
+            let row = log
+                .query_row(Kept::Text(FIRST_OF), &[Value::Integer(from.0)])
+                .await?;
             let [mut next, newest] = row::integers(row)?;
             refuse_behind(Position(newest), horizon)?;
             let mut budget = Budget::new(budget);
@@ -87,7 +90,7 @@ impl Session {
     /// How much space the database takes in each node's memory.
     pub(super) fn size(&mut self) -> Result<Size, Fault> {
         let select = "SELECT page_count, freelist_count FROM pragma_page_count, pragma_freelist_count";
-        let row = self.run(async |log| log.query_row(select, &[]).await)?;
+        let row = self.run(async |log| log.query_row(Kept::Text(select), &[]).await)?;
         let [count, free] = row::integers(row)?.map(|number: i64| number.unsigned_abs());
         Ok(Size {
             allocated: count * PAGE_SIZE,
@@ -107,18 +110,13 @@ async fn look_up(
         .into_iter()
         .find(|places| *places >= positions.len())
         .unwrap_or_default();
-    let list = vec!["?"; places].join(", ");
-    let select = format!(
-        "SELECT coalesce(max(position), 0), NULL FROM log
-         UNION ALL SELECT position, value FROM log WHERE position IN ({list})"
-    );
     let mut values: Vec<_> = positions
         .iter()
         .map(|position| Value::Integer(position.0))
         .collect();
     values.resize(places, Value::Null);
     let mut newest = Position(0);
-    for row in log.query(&select, &values).await? {
+    for row in log.query(Kept::Values(places), &values).await? {
         let [position, value] = row::exactly(row)?;
         let position = Position(row::integer(position)?);
         match value {
@@ -129,6 +127,14 @@ async fn look_up(
     let missing = positions.iter().filter(|position| !found.contains_key(position));
     let wanted = missing.copied().max().unwrap_or_default().min(horizon);
     refuse_behind(newest, wanted)
+}
+
+pub(super) fn text_of_values(places: usize) -> String {
+    let list = vec!["?"; places].join(", ");
+    format!(
+        "SELECT coalesce(max(position), 0), NULL FROM log
+         UNION ALL SELECT position, value FROM log WHERE position IN ({list})"
+    )
 }
 
 /// A node that lacks what this process has seen already does not lead, whatever it says.
@@ -161,7 +167,9 @@ impl Sized {
 async fn sizes(log: &mut Prepared, from: i64) -> Result<Vec<Sized>, Fault> {
     let select = "SELECT position, revision, length(key) + length(value) FROM log
         WHERE position >= ?1 ORDER BY position LIMIT ?2";
-    let rows = log.query(select, &[from, SIZES].map(Value::Integer)).await?;
+    let rows = log
+        .query(Kept::Text(select), &[from, SIZES].map(Value::Integer))
+        .await?;
     let sized = |row| {
         let [position, revision, size] = row::integers(row)?;
         Ok(Sized {
@@ -175,7 +183,10 @@ async fn sizes(log: &mut Prepared, from: i64) -> Result<Vec<Sized>, Fault> {
 
 async fn read(log: &mut Prepared, from: i64, to: i64, events: &mut Vec<Event>) -> Result<(), Fault> {
     let select = "SELECT * FROM log WHERE position BETWEEN ?1 AND ?2 ORDER BY position";
-    for row in log.query(select, &[from, to].map(Value::Integer)).await? {
+    for row in log
+        .query(Kept::Text(select), &[from, to].map(Value::Integer))
+        .await?
+    {
         events.push(row::event(row)?);
     }
     Ok(())

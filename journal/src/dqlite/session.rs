@@ -9,6 +9,8 @@ use dqlite::wire::Value;
 use tokio::runtime::{Builder, Runtime};
 use tokio::time::sleep;
 
+use super::kept::Kept;
+
 /// The name of the database that holds the log.
 pub(super) const DATABASE: &str = "taffrail";
 
@@ -65,16 +67,19 @@ impl Session {
 /// A client, and the statements that it will use again.
 pub(super) struct Prepared {
     pub(super) client: Client,
-    statements: HashMap<String, Statement>,
+    statements: HashMap<Kept, Statement>,
 }
 
 impl Prepared {
     /// Runs a statement that gives no rows and is kept prepared.
-    pub(super) async fn execute(&mut self, sql: &str, parameters: &[Value]) -> Result<Outcome, Error> {
-        self.prepare(sql).await?;
+    pub(super) async fn execute(&mut self, statement: Kept, parameters: &[Value]) -> Result<Outcome, Error> {
+        self.prepare(statement).await?;
         let mut rest = Rest::new();
         loop {
-            let done = self.client.execute(&self.statements[sql], parameters).await;
+            let done = self
+                .client
+                .execute(&self.statements[&statement], parameters)
+                .await;
             match rest.after(done).await {
                 Some(done) => return done,
                 None => continue,
@@ -83,11 +88,15 @@ impl Prepared {
     }
 
     /// All rows that a statement gives, which is kept prepared.
-    pub(super) async fn query(&mut self, sql: &str, parameters: &[Value]) -> Result<Vec<Vec<Value>>, Error> {
-        self.prepare(sql).await?;
+    pub(super) async fn query(
+        &mut self,
+        statement: Kept,
+        parameters: &[Value],
+    ) -> Result<Vec<Vec<Value>>, Error> {
+        self.prepare(statement).await?;
         let mut rest = Rest::new();
         loop {
-            let asked = self.client.query(&self.statements[sql], parameters).await;
+            let asked = self.client.query(&self.statements[&statement], parameters).await;
             let rows = match asked {
                 Ok(rows) => rows.collect().await,
                 Err(error) => Err(error),
@@ -100,17 +109,21 @@ impl Prepared {
     }
 
     /// The one row that a statement gives.
-    pub(super) async fn query_row(&mut self, sql: &str, parameters: &[Value]) -> Result<Vec<Value>, Error> {
-        let first = self.query(sql, parameters).await?.into_iter().next();
-        first.ok_or_else(|| Error::Protocol(format!("no row from {sql}")))
+    pub(super) async fn query_row(
+        &mut self,
+        statement: Kept,
+        parameters: &[Value],
+    ) -> Result<Vec<Value>, Error> {
+        let first = self.query(statement, parameters).await?.into_iter().next();
+        first.ok_or_else(|| Error::Protocol(format!("no row from {}", statement.text())))
     }
 
-    async fn prepare(&mut self, sql: &str) -> Result<(), Error> {
+    async fn prepare(&mut self, statement: Kept) -> Result<(), Error> {
         let mut rest = Rest::new();
-        while !self.statements.contains_key(sql) {
-            let prepared = self.client.prepare(sql).await;
+        while !self.statements.contains_key(&statement) {
+            let prepared = self.client.prepare(&statement.text()).await;
             if let Some(prepared) = rest.after(prepared).await {
-                self.statements.insert(sql.to_owned(), prepared?);
+                self.statements.insert(statement, prepared?);
             }
         }
         Ok(())

@@ -5,6 +5,7 @@ use model::{Effect, Event, Position};
 
 use super::fault::{append_error, fenced};
 use super::insert::{Expected, insert, only_events};
+use super::kept::Kept;
 use super::script::Script;
 use super::session::{Prepared, Rest, Session};
 use super::{DqliteOptions, row};
@@ -50,7 +51,10 @@ impl DqliteJournal {
 /// The last row of a log that is still under this epoch.
 async fn newest_under(log: &mut Prepared, epoch: i64) -> Result<Position, AppendError> {
     let select = "SELECT epoch, coalesce((SELECT max(position) FROM log), 0) FROM fence";
-    let row = log.query_row(select, &[]).await.map_err(append_error)?;
+    let row = log
+        .query_row(Kept::Text(select), &[])
+        .await
+        .map_err(append_error)?;
     match row::integers(row) {
         Ok([found, newest]) if found == epoch => Ok(Position(newest)),
         Ok(_) => Err(fenced()),
