@@ -40,6 +40,18 @@ const NEVER: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "taffrail-dqlite",
+        &[
+            "taffrail",
+            "taffrail-model",
+            "taffrail-journal",
+            "taffrail-actors",
+            "taffrail-proto",
+            "tonic",
+            "actix",
+        ],
+    ),
+    (
         "taffrail-loadtest",
         &[
             "taffrail",
