@@ -40,18 +40,6 @@ const NEVER: &[(&str, &[&str])] = &[
         ],
     ),
     (
-        "taffrail-dqlite",
-        &[
-            "taffrail",
-            "taffrail-model",
-            "taffrail-journal",
-            "taffrail-actors",
-            "taffrail-proto",
-            "tonic",
-            "actix",
-        ],
-    ),
-    (
         "taffrail-loadtest",
         &[
             "taffrail",
