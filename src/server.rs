@@ -9,14 +9,16 @@ use journal::{SqliteJournal, SqliteOptions};
 use model::Limits;
 use tokio_util::sync::CancellationToken;
 
+#[cfg(feature = "dqlite")]
+use crate::cluster::ClusterMember;
 use crate::door::House;
 use crate::gateway;
 use crate::http::{self, Site};
 use crate::listeners::{Listeners, Serving};
 use crate::metrics::{HealthMetrics, Metrics, RpcMetrics};
 use crate::notify;
-use crate::services::{self, MemberInfo, RequestLimits};
-use crate::settings::Settings;
+use crate::services::{self, Changes, MemberInfo, RequestLimits};
+use crate::settings::{Backend, ClusterSettings, Settings};
 use crate::signals::Signals;
 
 /// Where the lease clock goes on from, beside the log.
@@ -26,31 +28,75 @@ const LEASE_CLOCK: &str = "lease-clock";
 pub(crate) struct Server {
     pipeline: Pipeline,
     store: Store,
+    #[cfg(feature = "dqlite")]
+    member: Option<ClusterMember>,
 }
 
 impl Server {
     /// Opens the log, replays it and starts the pipeline.
-    pub(crate) fn open(settings: &Settings) -> Result<Self> {
+    pub(crate) async fn open(settings: &Settings) -> Result<Self> {
         let begun = std::time::Instant::now();
-        let (journal, reader) = SqliteJournal::open(&settings.data_dir, SqliteOptions::default())?;
-        let (pipeline, store) = Pipeline::start(journal, reader, pipeline_settings(settings))?;
-        let millis = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let server = match &settings.backend {
+            Backend::Sqlite => Self::open_alone(settings).await?,
+            Backend::Dqlite(cluster) => Self::open_member(settings, cluster).await?,
+        };
+        let (store, millis) = (&server.store, begun.elapsed().as_millis());
         tracing::info!(
             data_dir = %settings.data_dir.display(),
             revision = store.revision().0,
             keys = store.report().keyspace.keys,
             member_id = format!("{:x}", store.identity().member_id),
-            millis,
+            millis = u64::try_from(millis).unwrap_or(u64::MAX),
             "opened the log"
         );
-        Ok(Self { pipeline, store })
+        Ok(server)
+    }
+
+    async fn open_alone(settings: &Settings) -> Result<Self> {
+        let (data_dir, pipeline) = (settings.data_dir.clone(), pipeline_settings(settings));
+        let opened = tokio::task::spawn_blocking(move || -> Result<_> {
+            let (journal, reader) = SqliteJournal::open(&data_dir, SqliteOptions::default())?;
+            Ok(Pipeline::start(journal, reader, pipeline)?)
+        });
+        let (pipeline, store) = opened.await.context("the log was not opened")??;
+        Ok(Self {
+            pipeline,
+            store,
+            #[cfg(feature = "dqlite")]
+            member: None,
+        })
+    }
+
+    #[cfg(feature = "dqlite")]
+    async fn open_member(settings: &Settings, cluster: &ClusterSettings) -> Result<Self> {
+        let (running, pipeline, member) =
+            ClusterMember::start(settings, cluster, pipeline_settings(settings)).await?;
+        Ok(Self {
+            pipeline,
+            store: member.store().clone(),
+            member: Some(running),
+        })
+    }
+
+    #[cfg(not(feature = "dqlite"))]
+    async fn open_member(_: &Settings, _: &ClusterSettings) -> Result<Self> {
+        anyhow::bail!("this build has no Dqlite: `make build` makes one that has (cargo build --features dqlite)")
+    }
+
+    /// Where the Cluster service makes its changes.
+    fn changes(&self) -> Changes {
+        #[cfg(feature = "dqlite")]
+        if let Some(member) = &self.member {
+            return Changes::Several(member.changes());
+        }
+        Changes::Alone
     }
 
     /// Serves until a signal comes and everything admitted has been answered.
     pub(crate) async fn run(self, settings: Settings, mut signals: Signals) -> Result<()> {
         let stopping = CancellationToken::new();
         let patience = settings.drain_timeout;
-        let serving = open_doors(&self.store, &settings, &stopping);
+        let serving = open_doors(&self.store, self.changes(), &settings, &stopping);
         let outcome = match serving {
             Ok(serving) => {
                 let signal = signals.next().await;
@@ -64,10 +110,18 @@ impl Server {
             }
             Err(error) => Err(error),
         };
+        #[cfg(feature = "dqlite")]
+        if let Some(member) = &self.member {
+            member.hand_over().await;
+        }
         let pipeline = self.pipeline;
         tokio::task::spawn_blocking(move || pipeline.stop())
             .await
             .context("the pipeline did not end well")?;
+        #[cfg(feature = "dqlite")]
+        if let Some(member) = self.member {
+            member.stop().await;
+        }
         tracing::info!("stopped");
         outcome
     }
@@ -99,9 +153,14 @@ fn pipeline_settings(settings: &Settings) -> actors::Settings {
     }
 }
 
-fn open_doors(store: &Store, settings: &Settings, stopping: &CancellationToken) -> Result<Serving> {
+fn open_doors(
+    store: &Store,
+    changes: Changes,
+    settings: &Settings,
+    stopping: &CancellationToken,
+) -> Result<Serving> {
     let listeners = Listeners::bind(settings, stopping.clone())?;
-    let house = build_house(store, settings, stopping)?;
+    let house = build_house(store, changes, settings, stopping)?;
     let serving = listeners
         .serve(|purpose, secure| house.door(purpose, |router| http::guard(router, &settings.access, secure)));
     // Whatever starts an etcd waits for this line, or for systemd's.
@@ -112,7 +171,12 @@ fn open_doors(store: &Store, settings: &Settings, stopping: &CancellationToken) 
     Ok(serving)
 }
 
-fn build_house(store: &Store, settings: &Settings, stopping: &CancellationToken) -> Result<House> {
+fn build_house(
+    store: &Store,
+    changes: Changes,
+    settings: &Settings,
+    stopping: &CancellationToken,
+) -> Result<House> {
     let limits = RequestLimits {
         max_request_bytes: settings.limits.max_request_bytes,
         quota_bytes: settings.limits.quota_bytes,
@@ -128,7 +192,8 @@ fn build_house(store: &Store, settings: &Settings, stopping: &CancellationToken)
         limits,
         settings.data_dir.clone(),
         stopping.clone(),
-    );
+    )
+    .with_changes(changes);
     let calls = Arc::new(RpcMetrics::new(settings.extensive_metrics)?);
     let metrics = Arc::new(Metrics::new(Arc::clone(&calls)));
     let site = Site::new(store.clone(), metrics, Arc::new(HealthMetrics::default()));

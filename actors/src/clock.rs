@@ -8,6 +8,7 @@ use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use parking_lot::Mutex;
@@ -28,7 +29,7 @@ const HEADING: &str = "taffrail lease clock 1";
 pub struct LeaseClock {
     origin: Instant,
     /// What the clock showed at `origin`.
-    origin_ms: i64,
+    origin_ms: Arc<AtomicI64>,
     anchor: Option<Arc<AnchorFile>>,
 }
 
@@ -38,7 +39,7 @@ impl LeaseClock {
     pub fn fresh() -> Self {
         Self {
             origin: Instant::now(),
-            origin_ms: Reading::now().wall_ms,
+            origin_ms: Arc::new(AtomicI64::new(Reading::now().wall_ms)),
             anchor: None,
         }
     }
@@ -55,7 +56,7 @@ impl LeaseClock {
             .map_or(reading.wall_ms, |anchor| anchor.resumed_at(&reading));
         let clock = Self {
             origin: Instant::now(),
-            origin_ms,
+            origin_ms: Arc::new(AtomicI64::new(origin_ms)),
             anchor: Some(Arc::new(AnchorFile {
                 path,
                 newest: Mutex::new(None),
@@ -70,7 +71,7 @@ impl LeaseClock {
     pub(crate) fn beginning_at(origin_ms: i64) -> Self {
         Self {
             origin: Instant::now(),
-            origin_ms,
+            origin_ms: Arc::new(AtomicI64::new(origin_ms)),
             anchor: None,
         }
     }
@@ -78,7 +79,16 @@ impl LeaseClock {
     /// The milliseconds that the clock shows.
     #[must_use]
     pub fn now_ms(&self) -> i64 {
-        self.origin_ms.saturating_add(millis(self.origin.elapsed()))
+        self.origin_ms
+            .load(Relaxed)
+            .saturating_add(millis(self.origin.elapsed()))
+    }
+
+    /// Sets the clock, and all its clones, to what the leader's clock shows: the members of a cluster have one
+    /// lease clock, whatever their wall clocks say. Only a member that runs no leases may do this.
+    pub(crate) fn align(&self, now_ms: i64) {
+        let origin_ms = now_ms.saturating_sub(millis(self.origin.elapsed()));
+        self.origin_ms.store(origin_ms, Relaxed);
     }
 
     /// Keeps the anchor true for as long as it is polled.

@@ -5,6 +5,9 @@
 //! A pass over the index then finds the rows that nobody can reach any more and scrubs them from the
 //! log, some at a time, between the writes of others. A pass that was interrupted is made again at the
 //! next start: the replayed log shows the same rows again.
+//!
+//! Of several members each makes the pass, for its own memory, and the leader alone scrubs. The others
+//! remember the rows until they see them scrubbed, and scrub what is left when they lead themselves.
 
 mod auto_compacting;
 mod compactor_meter;
@@ -12,11 +15,13 @@ mod pass;
 mod space_keeping;
 #[cfg(test)]
 mod tests;
+mod unreachable;
 
 use std::sync::Arc;
 
 use actix::{Actor, AsyncContext, Context, Handler};
 use model::{Effect, Revision};
+use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
 use crate::auto_compaction::AutoCompaction;
@@ -29,6 +34,7 @@ use crate::store::Store;
 use auto_compacting::compact_automatically;
 use pass::Pass;
 use space_keeping::SpaceKeeper;
+use unreachable::Unreachable;
 
 pub(crate) use compactor_meter::CompactorMeter;
 pub use compactor_meter::CompactorReport;
@@ -38,6 +44,9 @@ pub(crate) struct BeginCompaction {
     /// Where rows to delete are submitted.
     pub(crate) store: Store,
 }
+
+/// This member leads from now on: what others left unscrubbed is scrubbed here.
+pub(crate) struct ScrubRest;
 
 /// Asks to be told when the rows of every compaction so far are deleted from the log.
 pub(crate) struct WaitCompacted {
@@ -63,6 +72,10 @@ pub(crate) struct Compactor {
     passed: Revision,
     /// Whether a pass is under way; there is one at a time, and it carries its own revision.
     passing: bool,
+    /// Whether the pass under way is to be followed by another one for the same compaction.
+    again: bool,
+    /// Rows that passes found and that are in the log yet.
+    unreachable: Arc<Mutex<Unreachable>>,
     /// Who waits, and for which compaction.
     waiting: Vec<(Revision, oneshot::Sender<()>)>,
     /// None until the pipeline stands.
@@ -90,6 +103,8 @@ impl Compactor {
             wanted: shared.compact_revision(),
             passed: Revision::NEVER_COMPACTED,
             passing: false,
+            again: false,
+            unreachable: Arc::default(),
             waiting: Vec::new(),
             client: None,
             shared,
@@ -122,8 +137,10 @@ impl Compactor {
 
     fn committed(&mut self, batch: &CommittedBatch) {
         for effect in &batch.others {
-            if let Effect::Compacted(revision) = effect {
-                self.wanted = self.wanted.max(*revision);
+            match effect {
+                Effect::Compacted(revision) => self.wanted = self.wanted.max(*revision),
+                Effect::Scrubbed(rows) => self.unreachable.lock().scrubbed(rows),
+                _ => {}
             }
         }
         self.start_pass();
@@ -140,6 +157,7 @@ impl Compactor {
         let pass = Pass {
             revision,
             shared: Arc::clone(&self.shared),
+            unreachable: Arc::clone(&self.unreachable),
             store: client.store,
             compactions: Arc::clone(&self.compactions),
         };
@@ -152,10 +170,22 @@ impl Compactor {
 
     fn passed(&mut self, revision: Revision) {
         self.passing = false;
+        if std::mem::take(&mut self.again) {
+            return self.start_pass();
+        }
         self.passed = revision;
+        if self.wanted <= revision {
+            self.unreachable.lock().pass_complete();
+        }
         for (_, done) in self.waiting.extract_if(.., |(wanted, _)| *wanted <= revision) {
             let _gone = done.send(());
         }
+        self.start_pass();
+    }
+
+    fn scrub_rest(&mut self) {
+        self.passed = Revision::NEVER_COMPACTED;
+        self.again = self.passing;
         self.start_pass();
     }
 
@@ -201,5 +231,13 @@ impl Handler<Envelope<Passed>> for Compactor {
 
     fn handle(&mut self, envelope: Envelope<Passed>, _: &mut Context<Self>) {
         envelope.open(|passed| self.passed(passed.revision));
+    }
+}
+
+impl Handler<Envelope<ScrubRest>> for Compactor {
+    type Result = ();
+
+    fn handle(&mut self, envelope: Envelope<ScrubRest>, _: &mut Context<Self>) {
+        envelope.open(|ScrubRest| self.scrub_rest());
     }
 }

@@ -21,4 +21,34 @@ pub enum RequestError {
     /// The log could not be read.
     #[error("etcdserver: log read failed: {0}")]
     Unreadable(String),
+    /// There is no leader, or it cannot be reached; nothing was changed.
+    #[error("etcdserver: no leader")]
+    NoLeader,
+    /// The leader changed while the request was under way; a write may or may not have been made.
+    #[error("etcdserver: leader changed")]
+    LeaderChanged,
+    /// The answer took too long; a write may or may not have been made.
+    #[error("etcdserver: request timed out")]
+    TimedOut,
+    /// The leader failed while the request was under way; a write may or may not have been made.
+    #[error("etcdserver: request timed out, possibly due to previous leader failure")]
+    TimedOutLeaderFailure,
+    /// The connection to the leader broke while the request was under way; a write may or may not have been made.
+    #[error("etcdserver: request timed out, possibly due to connection lost")]
+    TimedOutConnectionLost,
+    /// The member that was asked does not lead; nothing was changed.
+    #[error("etcdserver: not leader")]
+    NotLeader,
+    /// The member that is to lead cannot; nothing was changed.
+    #[error("etcdserver: bad leader transferee")]
+    BadTransferee,
+    /// Too few members are in good health for a change of membership; nothing was changed.
+    #[error("etcdserver: unhealthy cluster")]
+    UnhealthyCluster,
+    /// The leader's release does not know how; nothing was changed.
+    #[error("etcdserver: not capable")]
+    NotCapable,
+    /// The leader's answer was not understood by this release; a write may or may not have been made.
+    #[error("etcdserver: the leader's answer was not understood: {0}")]
+    NotUnderstood(String),
 }

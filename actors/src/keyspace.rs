@@ -8,13 +8,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use actix::{Actor, Context, Handler};
-use model::{Effect, Event, KeyValue, State};
+use model::{Effect, Event, KeyValue, Rest, State, Tally};
 use serde::Serialize;
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
+use crate::clock::LeaseClock;
+use crate::cluster::{Epoch, Progress, Standing};
 use crate::committed::{Change, CommittedBatch};
 use crate::compactor::Compactor;
 use crate::lease_actor::LeaseActor;
 use crate::mailbox::{Envelope, Mailbox};
+use crate::replicator::{Office, Replicate, Replicator};
 use crate::shared_state::SharedState;
 use crate::watch_hub::WatchHub;
 use crate::write_batcher::Batch;
@@ -32,6 +36,38 @@ pub(crate) struct Void {
     pub(crate) epoch: u64,
 }
 
+/// A batch that the leader says is durable.
+pub(crate) struct ApplyFollowed {
+    pub(crate) effects: Arc<Vec<Effect>>,
+    /// Room of the follower, given back when the batch is applied.
+    pub(crate) room: OwnedSemaphorePermit,
+}
+
+/// Leases, alarms and the compact revision are to become these.
+pub(crate) struct Reconcile {
+    pub(crate) rest: Rest,
+    /// Told when they have.
+    pub(crate) done: oneshot::Sender<()>,
+}
+
+/// The state is to become this one, which was read from a replica.
+pub(crate) struct Rebuild {
+    pub(crate) state: Box<State>,
+    /// Told when it has.
+    pub(crate) done: oneshot::Sender<()>,
+}
+
+/// This member begins to lead: batches are counted from one on, and replicated. Or it leads no more.
+pub(crate) struct Count {
+    pub(crate) epoch: Option<Epoch>,
+}
+
+/// Asks where the leader stands between two batches.
+pub(crate) struct Stand {
+    /// None if this member does not lead.
+    pub(crate) answer: oneshot::Sender<Option<Standing>>,
+}
+
 /// What the keyspace shows of itself.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct KeyspaceReport {
@@ -45,8 +81,12 @@ pub struct KeyspaceReport {
     pub puts: u64,
     /// Bytes of the keys and values put since the start.
     pub put_bytes: u64,
-    /// Events on keys since the start: deletes.
+    /// Ranges read since the start, conditions and pairs before in commands among them.
+    pub ranges: u64,
+    /// Deletes decided since the start, whatever number of keys each found.
     pub deletes: u64,
+    /// What etcd calls transactions: several operations at once.
+    pub transactions: u64,
 }
 
 /// Counters that outlive a batch.
@@ -54,15 +94,23 @@ pub struct KeyspaceReport {
 pub struct KeyspaceMeter {
     puts: AtomicU64,
     put_bytes: AtomicU64,
+    ranges: AtomicU64,
     deletes: AtomicU64,
+    transactions: AtomicU64,
 }
 
 impl KeyspaceMeter {
     fn record(&self, changes: &[Change]) {
-        let deletes = changes.iter().filter(|change| change.event.is_delete()).count();
-        self.deletes.fetch_add(deletes as u64, Relaxed);
-        self.puts.fetch_add((changes.len() - deletes) as u64, Relaxed);
+        let puts = changes.iter().filter(|change| !change.event.is_delete());
+        self.puts.fetch_add(puts.count() as u64, Relaxed);
         self.put_bytes.fetch_add(bytes_put(changes), Relaxed);
+    }
+
+    /// Counts what cannot be told from events any more: an operation without effect, the size of a delete.
+    pub(crate) fn decided(&self, tally: Tally) {
+        self.ranges.fetch_add(tally.ranges, Relaxed);
+        self.deletes.fetch_add(tally.deletes, Relaxed);
+        self.transactions.fetch_add(tally.transactions, Relaxed);
     }
 
     /// What the keyspace looks like now.
@@ -74,7 +122,9 @@ impl KeyspaceMeter {
             resident_bytes: state.index().resident_bytes(),
             puts: self.puts.load(Relaxed),
             put_bytes: self.put_bytes.load(Relaxed),
+            ranges: self.ranges.load(Relaxed),
             deletes: self.deletes.load(Relaxed),
+            transactions: self.transactions.load(Relaxed),
         }
     }
 }
@@ -93,12 +143,22 @@ pub(crate) struct Followers {
     pub(crate) compactor: Mailbox<Compactor>,
 }
 
+/// Where batches are replicated from, and how far that has come.
+pub(crate) struct Replication {
+    pub(crate) replicator: Mailbox<Replicator>,
+    pub(crate) clock: LeaseClock,
+    /// The present leadership of this member and the last batch of it.
+    pub(crate) counted: Option<(Epoch, u64)>,
+}
+
 /// The actor.
 pub struct Keyspace {
     shared: Arc<SharedState>,
     value_cache_bytes: usize,
     meter: Arc<KeyspaceMeter>,
     followers: Followers,
+    /// None for a member that is alone.
+    replication: Option<Replication>,
 }
 
 impl Keyspace {
@@ -107,26 +167,105 @@ impl Keyspace {
         value_cache_bytes: usize,
         meter: Arc<KeyspaceMeter>,
         followers: Followers,
+        replication: Option<Replication>,
     ) -> Self {
         Self {
             shared,
             value_cache_bytes,
             meter,
             followers,
+            replication,
         }
     }
 
-    fn apply(&self, batch: Batch) {
+    fn apply(&mut self, batch: Batch) {
         if !batch.effects.is_empty() {
-            let committed = self.shared.write(|state| {
-                let committed = apply_effects(state, batch.effects);
-                state.index_mut().evict(self.value_cache_bytes, EVICTION_VISITS);
-                committed
-            });
-            self.meter.record(&committed.changes);
-            self.publish(Arc::new(committed));
+            let replicated = self
+                .replication
+                .is_some()
+                .then(|| Arc::new(batch.effects.clone()));
+            self.apply_effects(batch.effects);
+            if let Some(effects) = replicated {
+                self.replicate(effects);
+            }
         }
         batch.settled.into_iter().for_each(|settled| settled.tell());
+    }
+
+    fn apply_effects(&self, effects: Vec<Effect>) {
+        let committed = self.shared.write(|state| {
+            let committed = apply_effects(state, effects);
+            state.index_mut().evict(self.value_cache_bytes, EVICTION_VISITS);
+            committed
+        });
+        self.meter.record(&committed.changes);
+        self.publish(Arc::new(committed));
+    }
+
+    fn replicate(&mut self, effects: Arc<Vec<Effect>>) {
+        if let Some(replication) = &mut self.replication
+            && let Some((_, sequence)) = &mut replication.counted
+        {
+            *sequence += 1;
+            replication.replicator.tell(Replicate {
+                sequence: *sequence,
+                revision: self.shared.revision(),
+                effects,
+            });
+        }
+    }
+
+    fn apply_followed(&mut self, followed: ApplyFollowed) {
+        self.apply_effects(Arc::unwrap_or_clone(followed.effects));
+        drop(followed.room);
+    }
+
+    fn reconcile(&mut self, reconcile: Reconcile) {
+        let effects = self.shared.read(|state| state.reconcile(reconcile.rest));
+        if !effects.is_empty() {
+            self.apply_effects(effects);
+        }
+        let _gone = reconcile.done.send(());
+    }
+
+    /// Those who follow the log learn that they missed something, and that history up to the compact revision is gone.
+    fn rebuild(&mut self, rebuild: Rebuild) {
+        let committed = self.shared.write(|state| {
+            *state = *rebuild.state;
+            CommittedBatch {
+                revision: state.revision(),
+                changes: Vec::new(),
+                others: vec![Effect::Compacted(state.compact_revision())],
+            }
+        });
+        self.publish(Arc::new(committed));
+        let _gone = rebuild.done.send(());
+    }
+
+    fn count(&mut self, epoch: Option<Epoch>) {
+        if let Some(replication) = &mut self.replication {
+            replication.counted = epoch.map(|epoch| (epoch, 0));
+            let revision = self.shared.revision();
+            replication.replicator.tell(Office { epoch, revision });
+        }
+    }
+
+    /// Exactly between two batches: nothing else changes the state.
+    fn standing(&self) -> Option<Standing> {
+        let replication = self.replication.as_ref()?;
+        let (epoch, sequence) = replication.counted?;
+        Some(self.shared.read(|state| Standing {
+            at: Progress {
+                epoch,
+                sequence,
+                position: state.position(),
+                revision: state.revision(),
+            },
+            compact_revision: state.compact_revision(),
+            leases: state.leases().into_values().collect(),
+            alarms: state.alarms().iter().copied().collect(),
+            lease_clock_ms: replication.clock.now_ms(),
+        }))
     }
 
     fn publish(&self, committed: Arc<CommittedBatch>) {
@@ -195,5 +334,45 @@ impl Handler<Envelope<Void>> for Keyspace {
 
     fn handle(&mut self, envelope: Envelope<Void>, _: &mut Context<Self>) {
         envelope.open(|void| self.shared.begin_epoch(void.epoch));
+    }
+}
+
+impl Handler<Envelope<ApplyFollowed>> for Keyspace {
+    type Result = ();
+
+    fn handle(&mut self, envelope: Envelope<ApplyFollowed>, _: &mut Context<Self>) {
+        envelope.open(|followed| self.apply_followed(followed));
+    }
+}
+
+impl Handler<Envelope<Reconcile>> for Keyspace {
+    type Result = ();
+
+    fn handle(&mut self, envelope: Envelope<Reconcile>, _: &mut Context<Self>) {
+        envelope.open(|reconcile| self.reconcile(reconcile));
+    }
+}
+
+impl Handler<Envelope<Rebuild>> for Keyspace {
+    type Result = ();
+
+    fn handle(&mut self, envelope: Envelope<Rebuild>, _: &mut Context<Self>) {
+        envelope.open(|rebuild| self.rebuild(rebuild));
+    }
+}
+
+impl Handler<Envelope<Count>> for Keyspace {
+    type Result = ();
+
+    fn handle(&mut self, envelope: Envelope<Count>, _: &mut Context<Self>) {
+        envelope.open(|count| self.count(count.epoch));
+    }
+}
+
+impl Handler<Envelope<Stand>> for Keyspace {
+    type Result = ();
+
+    fn handle(&mut self, envelope: Envelope<Stand>, _: &mut Context<Self>) {
+        envelope.open(|stand| drop(stand.answer.send(self.standing())));
     }
 }

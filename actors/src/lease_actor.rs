@@ -6,6 +6,9 @@
 //! stored deadline is answered after a new one is durable. A restart goes on from the stored deadline:
 //! it may lengthen a lease by the slack, and never shortens it.
 //!
+//! Of several members, leases run on the one that leads. Whoever takes over goes on from the stored
+//! deadlines, as after a restart.
+//!
 //! Leases that are due are revoked together, so that their revocations share batches. Whether a lease
 //! was renewed in time is decided here, where keep-alives and expiry stand in one queue.
 
@@ -88,11 +91,17 @@ pub(crate) struct ListLeases {
     pub(crate) answer: oneshot::Sender<Result<Vec<LeaseId>, RequestError>>,
 }
 
-/// The pipeline stands: leases may expire from now on. Told once, before any client.
+/// The pipeline stands. Told once, before any client.
 pub(crate) struct BeginLeases {
     /// Where revocations and renewals are submitted.
     pub(crate) store: Store,
 }
+
+/// This member leads from now on: leases run here, and go on from their stored deadlines.
+pub(crate) struct RunLeases;
+
+/// This member leads no more: leases run on another one.
+pub(crate) struct RestLeases;
 
 /// Time has passed.
 struct Tick;
@@ -120,6 +129,8 @@ pub(crate) struct LeaseActor {
     failing: bool,
     leases: Arc<LeaseMeter>,
     meter: Arc<Meter>,
+    /// Whether leases run here: only the leader's do.
+    running: bool,
     /// None until the pipeline stands.
     client: Option<Client>,
 }
@@ -162,19 +173,29 @@ impl LeaseActor {
         leases: Arc<LeaseMeter>,
         meter: Arc<Meter>,
     ) -> Self {
-        let stored = shared.read(|state| state.leases());
-        let deadlines = Deadlines::load(stored.into_values(), clock.now_ms());
-        leases.active(deadlines.len());
         Self {
             shared,
             clock,
-            deadlines,
+            deadlines: Deadlines::default(),
             revoking: 0,
             failing: false,
             leases,
             meter,
+            running: false,
             client: None,
         }
+    }
+
+    fn run(&mut self) {
+        let stored = self.shared.read(|state| state.leases());
+        self.deadlines = Deadlines::load(stored.into_values(), self.clock.now_ms());
+        self.leases.active(self.deadlines.len());
+        self.running = true;
+    }
+
+    fn rest(&mut self) {
+        self.running = false;
+        std::mem::take(&mut self.deadlines).abandon(&RequestError::LeaderChanged);
     }
 
     fn begin(&mut self, store: Store, context: &Context<Self>) {
@@ -185,6 +206,9 @@ impl LeaseActor {
     }
 
     fn committed(&mut self, batch: &CommittedBatch) {
+        if !self.running {
+            return;
+        }
         let now_ms = self.clock.now_ms();
         for effect in &batch.others {
             match effect {
@@ -204,6 +228,9 @@ impl LeaseActor {
     }
 
     fn keep_alive(&mut self, keep_alive: KeepAlive) {
+        if !self.running {
+            return drop(keep_alive.answer.send(Err(RequestError::NotLeader)));
+        }
         let keeper = Keeper {
             revision: self.shared.revision(),
             answer: keep_alive.answer,
@@ -346,7 +373,10 @@ impl Handler<Envelope<TimeToLive>> for LeaseActor {
     type Result = ();
 
     fn handle(&mut self, envelope: Envelope<TimeToLive>, _: &mut Context<Self>) {
-        envelope.open(|asked| drop(asked.answer.send(Ok(self.time_to_live(asked.id, asked.keys)))));
+        envelope.open(|asked| {
+            let left = self.running.then(|| self.time_to_live(asked.id, asked.keys));
+            drop(asked.answer.send(left.ok_or(RequestError::NotLeader)));
+        });
     }
 }
 
@@ -354,7 +384,10 @@ impl Handler<Envelope<ListLeases>> for LeaseActor {
     type Result = ();
 
     fn handle(&mut self, envelope: Envelope<ListLeases>, _: &mut Context<Self>) {
-        envelope.open(|asked| drop(asked.answer.send(Ok(self.deadlines.by_expiry()))));
+        envelope.open(|asked| {
+            let leases = self.running.then(|| self.deadlines.by_expiry());
+            drop(asked.answer.send(leases.ok_or(RequestError::NotLeader)));
+        });
     }
 }
 
@@ -379,5 +412,21 @@ impl Handler<Envelope<Stored>> for LeaseActor {
 
     fn handle(&mut self, envelope: Envelope<Stored>, _: &mut Context<Self>) {
         envelope.open(|stored| self.stored(stored));
+    }
+}
+
+impl Handler<Envelope<RunLeases>> for LeaseActor {
+    type Result = ();
+
+    fn handle(&mut self, envelope: Envelope<RunLeases>, _: &mut Context<Self>) {
+        envelope.open(|RunLeases| self.run());
+    }
+}
+
+impl Handler<Envelope<RestLeases>> for LeaseActor {
+    type Result = ();
+
+    fn handle(&mut self, envelope: Envelope<RestLeases>, _: &mut Context<Self>) {
+        envelope.open(|RestLeases| self.rest());
     }
 }

@@ -4,7 +4,9 @@
 //! the wiring itself proves the direction. The actors that a write crosses share one arbiter, for a hop
 //! within a thread is a hundred times cheaper than one between threads. The watch hub has an arbiter of
 //! its own, and so have the lease actor and the compactor: a mailbox loop never yields, and a busy
-//! actor starves its neighbours.
+//! actor starves its neighbours. What members of a cluster do for each other has a fourth.
+
+mod assembly;
 
 use std::sync::Arc;
 use std::sync::mpsc;
@@ -13,27 +15,22 @@ use std::time::Duration;
 
 use actix::{Actor, Addr, Arbiter, ArbiterHandle, Context, System};
 use journal::{Journal, ReadError, Reader};
-use model::{Limits, State};
+use model::Limits;
 use thiserror::Error;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
 use crate::auto_compaction::AutoCompaction;
-use crate::batch_meter::BatchMeter;
 use crate::clock::LeaseClock;
-use crate::compactor::{BeginCompaction, Compactor, CompactorMeter};
-use crate::gate::Gate;
-use crate::keyspace::{Followers, Keyspace, KeyspaceMeter};
-use crate::lease_actor::{BeginLeases, LeaseActor, LeaseMeter};
+use crate::cluster::MemberDescription;
+use crate::leadership::build_state;
 use crate::mailbox::Mailbox;
-use crate::report::{MailboxMeters, Meters};
-use crate::revision_allocator::RevisionAllocator;
-use crate::router::Router;
+use crate::member::Member;
+use crate::membership::Membership;
 use crate::shared_state::SharedState;
-use crate::space::Space;
-use crate::store::{Addresses, Store};
-use crate::watch_hub::{HubMeter, WatchHub};
+use crate::store::Store;
 use crate::write_batcher::{Drain, WriteBatcher};
-use crate::writer::{Writer, WriterPlace};
+use crate::writer::WriterPlace;
+use assembly::{assemble_alone, assemble_member};
 
 /// What can be chosen about the pipeline.
 #[derive(Clone, Debug)]
@@ -86,13 +83,17 @@ pub enum StartError {
 }
 
 /// Where an actor starts: on an arbiter in production, or where the caller runs, inside a simulation.
-pub(crate) trait Place {
+pub(crate) trait Place: Clone + Send + Sync + 'static {
     /// Where the log is written.
     const WRITER: WriterPlace;
 
     fn start<A: Actor<Context = Context<A>>>(&self, make: impl FnOnce() -> A + Send + 'static) -> Addr<A>;
+
+    /// Runs something that is not an actor beside them.
+    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static);
 }
 
+#[derive(Clone)]
 struct OnArbiter(ArbiterHandle);
 
 impl Place for OnArbiter {
@@ -101,8 +102,13 @@ impl Place for OnArbiter {
     fn start<A: Actor<Context = Context<A>>>(&self, make: impl FnOnce() -> A + Send + 'static) -> Addr<A> {
         A::start_in_arbiter(&self.0, |_| make())
     }
+
+    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.0.spawn(task);
+    }
 }
 
+#[derive(Clone)]
 struct Here;
 
 impl Place for Here {
@@ -111,19 +117,60 @@ impl Place for Here {
     fn start<A: Actor<Context = Context<A>>>(&self, make: impl FnOnce() -> A + Send + 'static) -> Addr<A> {
         make().start()
     }
+
+    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        actix_rt::spawn(task);
+    }
 }
 
-/// The places of the three groups of actors.
+/// The places of the groups of actors.
 struct Places<P> {
     write_path: P,
     watch_hub: P,
     timers: P,
+    peers: P,
+}
+
+/// What the actors are built on.
+struct Replayed {
+    shared: Arc<SharedState>,
+    settings: Settings,
+    /// Bytes of the log that hold data.
+    in_use: u64,
+}
+
+/// How a pipeline ends.
+enum Ending {
+    /// The batcher of a member that is alone is drained.
+    Alone(Mailbox<WriteBatcher>),
+    /// A member of several leaves its office, if it has one.
+    Member {
+        stopping: watch::Sender<bool>,
+        ended: oneshot::Receiver<()>,
+    },
+}
+
+impl Ending {
+    /// Blocks until nothing more is written.
+    fn wait(self) {
+        match self {
+            Self::Alone(batcher) => {
+                let (done, drained) = oneshot::channel();
+                batcher.tell(Drain { done });
+                let _gone = drained.blocking_recv();
+            }
+            Self::Member { stopping, ended } => {
+                stopping.send_replace(true);
+                let _gone = ended.blocking_recv();
+            }
+        }
+    }
 }
 
 /// The running actors and their threads.
 pub struct Pipeline {
     stop: Option<oneshot::Sender<()>>,
-    write_batcher: Mailbox<WriteBatcher>,
+    ending: Ending,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -137,26 +184,28 @@ impl Pipeline {
         reader: Arc<dyn Reader>,
         settings: Settings,
     ) -> Result<(Self, Store), StartError> {
-        let shared = replay(reader, settings.value_cache_bytes)?;
-        let (stop, stopped) = oneshot::channel();
-        let (built, ready) = mpsc::channel();
-        let run = move || {
-            run_actors(
-                move |places| assemble(journal, shared, settings, places),
-                &built,
-                stopped,
-            )
-        };
-        let thread = std::thread::Builder::new().name("actors".into()).spawn(run)?;
-        let (store, write_batcher) = ready.recv().map_err(|_| StartError::NoActors)?;
-        Ok((
-            Self {
-                stop: Some(stop),
-                write_batcher,
-                thread: Some(thread),
-            },
-            store,
-        ))
+        let ground = replay(reader, settings)?;
+        Self::run(move |places: &Places<OnArbiter>| {
+            let (store, batcher) = assemble_alone(Box::new(journal), ground, places);
+            (store, Ending::Alone(batcher))
+        })
+    }
+
+    /// Replays this member's replica of the log and starts the actors on threads of their own. Also returns
+    /// what the other members are to reach, which describes itself like this.
+    ///
+    /// # Errors
+    /// As for [`start`](Self::start).
+    pub fn start_member(
+        membership: Membership,
+        description: MemberDescription,
+        settings: Settings,
+    ) -> Result<(Self, Member), StartError> {
+        let ground = replay(membership.log.reader(), settings)?;
+        Self::run(move |places: &Places<OnArbiter>| {
+            let (member, stopping, ended) = assemble_member(membership, description, ground, places);
+            (member, Ending::Member { stopping, ended })
+        })
     }
 
     /// Starts the actors on the thread, and inside the actix system, that the caller runs in.
@@ -168,20 +217,36 @@ impl Pipeline {
         reader: Arc<dyn Reader>,
         settings: Settings,
     ) -> Result<Store, StartError> {
-        let shared = replay(reader, settings.value_cache_bytes)?;
+        let ground = replay(reader, settings)?;
         let here = Places {
             write_path: Here,
             watch_hub: Here,
             timers: Here,
+            peers: Here,
         };
-        Ok(assemble(journal, shared, settings, &here).0)
+        Ok(assemble_alone(Box::new(journal), ground, &here).0)
+    }
+
+    fn run<T: Send + 'static>(
+        build: impl FnOnce(&Places<OnArbiter>) -> (T, Ending) + Send + 'static,
+    ) -> Result<(Self, T), StartError> {
+        let (stop, stopped) = oneshot::channel();
+        let (built, ready) = mpsc::channel();
+        let thread = std::thread::Builder::new()
+            .name("actors".into())
+            .spawn(move || run_actors(build, &built, stopped))?;
+        let (handle, ending) = ready.recv().map_err(|_| StartError::NoActors)?;
+        let pipeline = Self {
+            stop: Some(stop),
+            ending,
+            thread: Some(thread),
+        };
+        Ok((pipeline, handle))
     }
 
     /// Ends the pipeline: everything admitted is committed and answered, then the log is closed.
     pub fn stop(mut self) {
-        let (done, drained) = oneshot::channel();
-        self.write_batcher.tell(Drain { done });
-        let _gone = drained.blocking_recv();
+        self.ending.wait();
         if let Some(stop) = self.stop.take() {
             let _gone = stop.send(());
         }
@@ -191,31 +256,33 @@ impl Pipeline {
     }
 }
 
-/// Rebuilds the state from the log.
-fn replay(reader: Arc<dyn Reader>, value_cache_bytes: usize) -> Result<Arc<SharedState>, ReadError> {
-    let mut state = State::default();
-    reader.replay(&mut |effect| {
-        state.apply(&effect);
-        state.index_mut().evict(value_cache_bytes, 256);
-    })?;
-    Ok(SharedState::new(state, reader))
+/// Rebuilds the state from the log. Blocks.
+fn replay(reader: Arc<dyn Reader>, settings: Settings) -> Result<Replayed, ReadError> {
+    let state = build_state(settings.value_cache_bytes, |sink| reader.replay(sink))?;
+    let in_use = reader.size().map_or(0, |size| size.in_use);
+    let shared = SharedState::new(state, reader);
+    Ok(Replayed {
+        shared,
+        settings,
+        in_use,
+    })
 }
 
-type Built = (Store, Mailbox<WriteBatcher>);
-
-fn run_actors(
-    build: impl FnOnce(&Places<OnArbiter>) -> Built,
-    built: &mpsc::Sender<Built>,
+fn run_actors<T>(
+    build: impl FnOnce(&Places<OnArbiter>) -> (T, Ending),
+    built: &mpsc::Sender<(T, Ending)>,
     stopped: oneshot::Receiver<()>,
 ) {
     let system = System::new();
     system.block_on(async move {
-        let arbiters = [Arbiter::new(), Arbiter::new(), Arbiter::new()];
-        let [write_path, watch_hub, timers] = arbiters.each_ref().map(|arbiter| OnArbiter(arbiter.handle()));
+        let arbiters: [Arbiter; 4] = std::array::from_fn(|_| Arbiter::new());
+        let [write_path, watch_hub, timers, peers] =
+            arbiters.each_ref().map(|arbiter| OnArbiter(arbiter.handle()));
         let _gone = built.send(build(&Places {
             write_path,
             watch_hub,
             timers,
+            peers,
         }));
         let _dropped = stopped.await;
         for arbiter in &arbiters {
@@ -226,112 +293,4 @@ fn run_actors(
             .unwrap_or_default();
     });
     System::current().stop();
-}
-
-/// Builds the chain back to front.
-fn assemble<P: Place>(
-    journal: impl Journal,
-    shared: Arc<SharedState>,
-    settings: Settings,
-    places: &Places<P>,
-) -> Built {
-    let meters = Arc::new(new_meters(&shared, &settings));
-    let mailboxes = meters.mailboxes.clone();
-    let followers = start_followers(&shared, &settings, &meters, places);
-
-    let (keyspace_shared, keyspace_meter, told) = (
-        Arc::clone(&shared),
-        Arc::clone(&meters.keyspace),
-        followers.clone(),
-    );
-    let value_cache_bytes = settings.value_cache_bytes;
-    let keyspace = Mailbox::new(
-        places
-            .write_path
-            .start(move || Keyspace::new(keyspace_shared, value_cache_bytes, keyspace_meter, told)),
-        Arc::clone(&mailboxes.keyspace),
-    );
-
-    let (batcher_meter, batches) = (Arc::clone(&mailboxes.write_batcher), Arc::clone(&meters.batches));
-    let write_batcher = Mailbox::new(
-        places.write_path.start(move || {
-            WriteBatcher::new(Writer::new(journal, P::WRITER), batcher_meter, batches, keyspace)
-        }),
-        Arc::clone(&mailboxes.write_batcher),
-    );
-
-    let (allocator_shared, limits, next) = (Arc::clone(&shared), settings.limits, write_batcher.clone());
-    let allocator = Mailbox::new(
-        places
-            .write_path
-            .start(move || RevisionAllocator::new(allocator_shared, limits, next)),
-        Arc::clone(&mailboxes.revision_allocator),
-    );
-
-    let space = Arc::clone(&meters.space);
-    let router = Mailbox::new(
-        places.write_path.start(move || Router::new(space, allocator)),
-        Arc::clone(&mailboxes.router),
-    );
-
-    let addresses = Addresses {
-        router,
-        lease_actor: followers.lease_actor.clone(),
-        watch_hub: followers.watch_hub,
-        compactor: followers.compactor.clone(),
-    };
-    let store = Store::new(shared, settings.limits, settings.clock, meters, addresses);
-    followers.lease_actor.tell(BeginLeases { store: store.clone() });
-    followers.compactor.tell(BeginCompaction { store: store.clone() });
-    (store, write_batcher)
-}
-
-fn start_followers<P: Place>(
-    shared: &Arc<SharedState>,
-    settings: &Settings,
-    meters: &Meters,
-    places: &Places<P>,
-) -> Followers {
-    let mailboxes = &meters.mailboxes;
-    let (hub_shared, interval) = (Arc::clone(shared), settings.watch_progress_interval);
-    let (hub, hub_meter) = (Arc::clone(&meters.hub), Arc::clone(&mailboxes.watch_hub));
-    let watch_hub = places
-        .watch_hub
-        .start(move || WatchHub::new(hub_shared, interval, hub, hub_meter));
-
-    let (lease_shared, clock) = (Arc::clone(shared), settings.clock.clone());
-    let (leases, lease_meter) = (Arc::clone(&meters.leases), Arc::clone(&mailboxes.lease_actor));
-    let lease_actor = places
-        .timers
-        .start(move || LeaseActor::new(lease_shared, clock, leases, lease_meter));
-
-    let (compactor_shared, space, auto) = (
-        Arc::clone(shared),
-        Arc::clone(&meters.space),
-        settings.auto_compaction.clone(),
-    );
-    let (compactions, meter) = (Arc::clone(&meters.compactions), Arc::clone(&mailboxes.compactor));
-    let compactor = places
-        .timers
-        .start(move || Compactor::new(compactor_shared, space, auto, compactions, meter));
-
-    Followers {
-        watch_hub: Mailbox::new(watch_hub, Arc::clone(&mailboxes.watch_hub)),
-        lease_actor: Mailbox::new(lease_actor, Arc::clone(&mailboxes.lease_actor)),
-        compactor: Mailbox::new(compactor, Arc::clone(&mailboxes.compactor)),
-    }
-}
-
-fn new_meters(shared: &SharedState, settings: &Settings) -> Meters {
-    let in_use = shared.reader().size().map_or(0, |size| size.in_use);
-    Meters {
-        mailboxes: MailboxMeters::new(),
-        gate: Gate::new(settings.max_in_flight, settings.max_in_flight_bytes),
-        batches: Arc::new(BatchMeter::default()),
-        keyspace: Arc::new(KeyspaceMeter::default()),
-        hub: Arc::new(HubMeter::default()),
-        leases: Arc::new(LeaseMeter::default()),
-        compactions: Arc::new(CompactorMeter::default()),
-        space: Arc::new(Space::new(settings.quota_bytes, in_use)),
-    }
 }

@@ -9,8 +9,10 @@ use crate::batch_meter::{BatchMeter, BatchReport};
 use crate::compactor::{CompactorMeter, CompactorReport};
 use crate::gate::{Gate, GateReport};
 use crate::keyspace::{KeyspaceMeter, KeyspaceReport};
+use crate::leadership::{LeadershipMeter, LeadershipReport};
 use crate::lease_actor::{LeaseMeter, LeaseReport};
 use crate::meter::{MailboxReport, Meter};
+use crate::replicator::{ReplicatorMeter, ReplicatorReport};
 use crate::shared_state::SharedState;
 use crate::space::Space;
 use crate::watch_hub::{HubMeter, HubReport};
@@ -29,6 +31,8 @@ pub(crate) struct MailboxMeters {
     pub(crate) watch_hub: Arc<Meter>,
     pub(crate) lease_actor: Arc<Meter>,
     pub(crate) compactor: Arc<Meter>,
+    pub(crate) read_index: Arc<Meter>,
+    pub(crate) replicator: Arc<Meter>,
 }
 
 impl MailboxMeters {
@@ -41,10 +45,12 @@ impl MailboxMeters {
             watch_hub: Meter::new("watch_hub"),
             lease_actor: Meter::new("lease_actor"),
             compactor: Meter::new("compactor"),
+            read_index: Meter::new("read_index"),
+            replicator: Meter::new("replicator"),
         }
     }
 
-    fn all(&self) -> [&Arc<Meter>; 7] {
+    fn all(&self) -> [&Arc<Meter>; ALONE + 2] {
         [
             &self.router,
             &self.revision_allocator,
@@ -53,9 +59,14 @@ impl MailboxMeters {
             &self.watch_hub,
             &self.lease_actor,
             &self.compactor,
+            &self.read_index,
+            &self.replicator,
         ]
     }
 }
+
+/// How many of the actors a member that is alone has; the others come last.
+const ALONE: usize = 7;
 
 /// Every meter of the pipeline.
 pub(crate) struct Meters {
@@ -67,6 +78,24 @@ pub(crate) struct Meters {
     pub(crate) leases: Arc<LeaseMeter>,
     pub(crate) compactions: Arc<CompactorMeter>,
     pub(crate) space: Arc<Space>,
+    /// Of a member of several; none for one that is alone.
+    pub(crate) cluster: Option<ClusterMeters>,
+}
+
+/// The meters of a member of several.
+#[derive(Clone, Default)]
+pub(crate) struct ClusterMeters {
+    pub(crate) leadership: Arc<LeadershipMeter>,
+    pub(crate) replicator: Arc<ReplicatorMeter>,
+}
+
+/// What a member of several shows of its place among them.
+#[derive(Clone, Debug, Serialize)]
+pub struct ClusterReport {
+    /// What it is and sees.
+    pub leadership: LeadershipReport,
+    /// Whom it feeds.
+    pub replicator: ReplicatorReport,
 }
 
 /// What the pipeline looks like at one moment.
@@ -92,28 +121,46 @@ pub struct PipelineReport {
     pub compactor: CompactorReport,
     /// The space quota in bytes, if there is one.
     pub quota_bytes: Option<u64>,
+    /// Of a member of several; none for one that is alone.
+    pub cluster: Option<ClusterReport>,
 }
 
 impl Meters {
+    fn mailbox_reports(&self) -> Vec<MailboxReport> {
+        let all = self.mailboxes.all();
+        let there = if self.cluster.is_some() { all.len() } else { ALONE };
+        all.iter().take(there).map(|meter| meter.report()).collect()
+    }
+
     pub(crate) fn report(&self, shared: &SharedState) -> PipelineReport {
         PipelineReport {
             revision: shared.revision().0,
             compact_revision: shared.compact_revision().0,
-            mailboxes: self.mailboxes.all().iter().map(|meter| meter.report()).collect(),
+            mailboxes: self.mailbox_reports(),
             gate: self.gate.report(),
             batches: self.batches.report(),
-            keyspace: shared.read(|state| self.keyspace.report(state)),
+            keyspace: self.keyspace(shared),
             hub: self.hub.report(),
             leases: self.leases.report(),
             compactor: self.compactions.report(),
             quota_bytes: self.space.quota(),
+            cluster: self.cluster.as_ref().map(|cluster| ClusterReport {
+                leadership: cluster.leadership.report(),
+                replicator: cluster.replicator.report(),
+            }),
         }
+    }
+
+    fn keyspace(&self, shared: &SharedState) -> KeyspaceReport {
+        let mut report = shared.read(|state| self.keyspace.report(state));
+        report.ranges += shared.ranges();
+        report
     }
 
     /// Progress is supervised, not existence: an actor whose mailbox holds work must finish some of it.
     /// The gate tells of work that got lost between actors: nothing committed while requests wait.
     pub(crate) fn stalled(&self) -> Option<String> {
-        let reports: Vec<MailboxReport> = self.mailboxes.all().iter().map(|meter| meter.report()).collect();
+        let reports = self.mailbox_reports();
         let stuck = |report: &&MailboxReport| report.depth > 0 && report.idle > STALLED_AFTER;
         if let Some(report) = reports.iter().find(stuck) {
             return Some(format!(
@@ -123,7 +170,11 @@ impl Meters {
         }
         let in_flight = self.gate.report().in_flight;
         let idle = reports.iter().take(WRITE_PATH).map(|report| report.idle).min()?;
-        (in_flight > 0 && idle > STALLED_AFTER)
+        let waits_for_leader = self
+            .cluster
+            .as_ref()
+            .is_some_and(|cluster| !cluster.leadership.report().is_leading());
+        (in_flight > 0 && idle > STALLED_AFTER && !waits_for_leader)
             .then(|| format!("{in_flight} writes wait and none is finished"))
     }
 }

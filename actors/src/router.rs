@@ -3,15 +3,24 @@
 //! It alone watches the space quota: a request that would pass it raises the alarm first, in the same
 //! queue, so that the refusal and everything behind it see the alarm. Reads do not come here: they are
 //! answered from the shared state.
+//!
+//! On a member that follows another one it sends requests to the leader instead. While nobody leads they
+//! wait, with their room in the pipeline, until somebody does or their time is over.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use actix::{Actor, Context, Handler};
-use model::{Alarm, AlarmAction, Command, space_cost};
+use actix::{Actor, AsyncContext, Context, Handler};
+use model::{AlarmAction, Command, space_cost};
+use tokio::time::Instant;
 
+use crate::cluster::{Ask, Epoch, Peer, Role, Roles, Told};
+use crate::errors::RequestError;
 use crate::gate::Permit;
 use crate::mailbox::{Envelope, Mailbox};
+use crate::meter::Meter;
 use crate::revision_allocator::{Allocate, RevisionAllocator};
+use crate::shared_state::SharedState;
 use crate::space::Space;
 use crate::ticket::{Answer, Ticket};
 
@@ -23,33 +32,129 @@ pub struct Submit {
     pub permit: Permit,
     /// Where the answer goes.
     pub answer: Answer,
+    /// For a command of the server's own: the leadership it belongs to. It is worth nothing in another one,
+    /// and is never forwarded.
+    pub(crate) office: Option<Epoch>,
+}
+
+/// A request that could not be sent anywhere before is tried again.
+struct Again {
+    submit: Submit,
+    since: Instant,
 }
 
 /// The actor.
 pub struct Router {
     space: Arc<Space>,
-    allocator: Mailbox<RevisionAllocator>,
+    shared: Arc<SharedState>,
+    roles: Roles,
+    meter: Arc<Meter>,
 }
 
 impl Router {
-    pub(crate) fn new(space: Arc<Space>, allocator: Mailbox<RevisionAllocator>) -> Self {
-        Self { space, allocator }
+    pub(crate) fn new(space: Arc<Space>, shared: Arc<SharedState>, roles: Roles, meter: Arc<Meter>) -> Self {
+        Self {
+            space,
+            shared,
+            roles,
+            meter,
+        }
     }
 
-    fn route(&self, submit: Submit) {
+    fn route(&self, submit: Submit, since: Instant, context: &Context<Self>) {
+        match self.roles.now() {
+            Role::Leading(office) if submit.office.is_none_or(|own| own == office.epoch) => {
+                self.decide(submit, &office.allocator);
+            }
+            _ if submit.office.is_some() => {
+                Ticket::new(submit.permit, submit.answer).answer(Err(RequestError::NotLeader));
+            }
+            Role::Following { peer, .. } => {
+                let forward = self.forward(since, context);
+                actix_rt::spawn(async move { forward.run(peer.as_ref(), submit).await });
+            }
+            _ => {
+                let forward = self.forward(since, context);
+                actix_rt::spawn(async move { forward.wait(submit).await });
+            }
+        }
+    }
+
+    fn forward(&self, since: Instant, context: &Context<Self>) -> Forward {
+        Forward {
+            since,
+            shared: Arc::clone(&self.shared),
+            roles: self.roles.clone(),
+            router: Mailbox::new(context.address(), Arc::clone(&self.meter)),
+        }
+    }
+
+    fn decide(&self, submit: Submit, allocator: &Mailbox<RevisionAllocator>) {
         let cost = space_cost(&submit.command);
         if cost > 0 && !self.space.take(cost) {
-            let raise = Command::Alarm(AlarmAction::Activate(Alarm::NoSpace));
-            self.allocator.tell(Allocate {
+            let raise = Command::Alarm(AlarmAction::Activate(self.space.alarm()));
+            allocator.tell(Allocate {
                 command: raise,
                 ticket: Ticket::unanswered(),
             });
         }
         let ticket = Ticket::new(submit.permit, submit.answer);
-        self.allocator.tell(Allocate {
+        allocator.tell(Allocate {
             command: submit.command,
             ticket,
         });
+    }
+}
+
+/// How long an answer of the leader waits for this member to have applied what it tells of.
+const APPLIED_WITHIN: Duration = Duration::from_secs(1);
+/// How long a request waits before it is sent to the same leader again, which did not take it.
+const AGAIN_AFTER: Duration = Duration::from_millis(50);
+
+/// A request on its way to the leader.
+struct Forward {
+    since: Instant,
+    shared: Arc<SharedState>,
+    roles: Roles,
+    router: Mailbox<Router>,
+}
+
+impl Forward {
+    /// Asks the leader. Only what it certainly did not do is asked again.
+    async fn run(self, peer: &dyn Peer, submit: Submit) {
+        let outcome = match peer.ask(Ask::Submit(submit.command.clone())).await {
+            Ok(Told::Committed(committed)) => {
+                let applied = self.shared.reached(committed.revision);
+                let _late = tokio::time::timeout(APPLIED_WITHIN, applied).await;
+                Ok(committed)
+            }
+            Ok(_) => Err(RequestError::TimedOutConnectionLost),
+            Err(RequestError::NoLeader | RequestError::NotLeader) => return self.again(submit).await,
+            Err(error) => Err(error),
+        };
+        Ticket::new(submit.permit, submit.answer).answer(outcome);
+    }
+
+    async fn wait(self, submit: Submit) {
+        self.roles.changed_within(self.left()).await;
+        self.give_back(submit);
+    }
+
+    async fn again(self, submit: Submit) {
+        self.roles.changed_within(AGAIN_AFTER.min(self.left())).await;
+        self.give_back(submit);
+    }
+
+    fn left(&self) -> Duration {
+        self.roles.patience().saturating_sub(self.since.elapsed())
+    }
+
+    fn give_back(self, submit: Submit) {
+        if self.left().is_zero() {
+            return Ticket::new(submit.permit, submit.answer).answer(Err(RequestError::TimedOut));
+        }
+        let since = self.since;
+        self.router.tell(Again { submit, since });
     }
 }
 
@@ -60,7 +165,15 @@ impl Actor for Router {
 impl Handler<Envelope<Submit>> for Router {
     type Result = ();
 
-    fn handle(&mut self, envelope: Envelope<Submit>, _: &mut Context<Self>) {
-        envelope.open(|submit| self.route(submit));
+    fn handle(&mut self, envelope: Envelope<Submit>, context: &mut Context<Self>) {
+        envelope.open(|submit| self.route(submit, Instant::now(), context));
+    }
+}
+
+impl Handler<Envelope<Again>> for Router {
+    type Result = ();
+
+    fn handle(&mut self, envelope: Envelope<Again>, context: &mut Context<Self>) {
+        envelope.open(|again| self.route(again.submit, again.since, context));
     }
 }

@@ -1,12 +1,13 @@
 //! The applied state, readable by everybody, written by the keyspace actor alone.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Acquire, Ordering::Release};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Acquire, Ordering::Relaxed, Ordering::Release};
 
 use bytes::Bytes;
 use journal::Reader;
 use model::{KeyValue, Position, Revision, State, Value, ValueSource};
 use parking_lot::RwLock;
+use tokio::sync::watch;
 
 use crate::errors::RequestError;
 
@@ -20,6 +21,10 @@ pub struct SharedState {
     compact_revision: AtomicI64,
     /// Grows whenever a batch failed: decisions made before are worthless.
     epoch: AtomicU64,
+    /// Says the newest revision to those who wait for one.
+    applied: watch::Sender<Revision>,
+    /// Ranges read since the start.
+    ranges: AtomicU64,
     reader: Arc<dyn Reader>,
 }
 
@@ -30,8 +35,10 @@ impl SharedState {
         Arc::new(Self {
             revision: AtomicI64::new(state.revision().0),
             compact_revision: AtomicI64::new(state.compact_revision().0),
+            applied: watch::channel(state.revision()).0,
             state: RwLock::new(state),
             epoch: AtomicU64::new(0),
+            ranges: AtomicU64::new(0),
             reader,
         })
     }
@@ -47,7 +54,20 @@ impl SharedState {
         let result = change(&mut state);
         self.revision.store(state.revision().0, Release);
         self.compact_revision.store(state.compact_revision().0, Release);
+        let (revision, position) = (state.revision(), state.position());
+        drop(state);
+        self.reader.reached(position);
+        self.applied.send_replace(revision);
         result
+    }
+
+    /// Waits until this revision can be read.
+    pub(crate) async fn reached(&self, revision: Revision) {
+        if self.revision() >= revision {
+            return;
+        }
+        let mut applied = self.applied.subscribe();
+        let _gone = applied.wait_for(|applied| *applied >= revision).await;
     }
 
     /// The newest revision that can be read.
@@ -70,6 +90,16 @@ impl SharedState {
     /// Begins a new epoch: everything durable is applied, everything decided beyond it is void.
     pub(crate) fn begin_epoch(&self, epoch: u64) {
         self.epoch.store(epoch, Release);
+    }
+
+    /// Counts a range that is read beside the write path.
+    pub(crate) fn count_range(&self) {
+        self.ranges.fetch_add(1, Relaxed);
+    }
+
+    /// The ranges counted so far.
+    pub(crate) fn ranges(&self) -> u64 {
+        self.ranges.load(Relaxed)
     }
 
     /// The log behind the state. Its calls may block.
@@ -108,7 +138,10 @@ fn stored_position(pair: &mut KeyValue) -> Option<(&mut KeyValue, Position)> {
 }
 
 impl ValueSource for SharedState {
+    /// The one read that a decision waits for: of a value that left memory and is compared, or kept. A thread
+    /// that drives actors may wait for a disk, but not for another member, so another thread does.
     fn value(&self, position: Position) -> Option<Bytes> {
-        self.reader.values(&[position]).ok()?.pop().flatten()
+        let read = || self.reader.values(&[position]).ok()?.pop().flatten();
+        std::thread::scope(|scope| scope.spawn(read).join().ok().flatten())
     }
 }

@@ -1,22 +1,26 @@
 //! Store: what the front door holds. Writes enter the pipeline here, reads are answered here.
 
+mod leader_calls;
+mod standing;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use journal::{Identity, Size};
+use journal::{Activity, Identity, Size};
 use model::{
-    Alarm, Command, Event, HashKv, KeyValue, KvHasher, LeaseId, Limits, RangeQuery, Refusal, Revision,
-    validate,
+    AlarmMember, Command, Event, HashKv, KeyValue, KvHasher, Limits, RangeQuery, Refusal, Revision, validate,
 };
 use tokio::sync::oneshot;
 
 use crate::clock::LeaseClock;
-use crate::compactor::{Compactor, WaitCompacted};
+use crate::cluster::{Epoch, Role, Roles};
+use crate::compactor::Compactor;
 use crate::errors::RequestError;
 use crate::gate::{Gate, Permit};
-use crate::lease_actor::{KeepAlive, KeepAliveReply, LeaseActor, ListLeases, TimeToLive, TimeToLiveReply};
+use crate::lease_actor::LeaseActor;
 use crate::mailbox::Mailbox;
 use crate::range_read::{RangeChunks, read_range};
+use crate::read_index::{Confirm, Confirmation, ReadIndex};
 use crate::report::{Meters, PipelineReport};
 use crate::router::{Router, Submit};
 use crate::shared_state::SharedState;
@@ -35,12 +39,16 @@ pub(crate) struct Addresses {
     pub(crate) lease_actor: Mailbox<LeaseActor>,
     pub(crate) watch_hub: Mailbox<WatchHub>,
     pub(crate) compactor: Mailbox<Compactor>,
+    /// None for a member that is alone: what is applied is linearizable.
+    pub(crate) read_index: Option<Mailbox<ReadIndex>>,
 }
 
 /// The running store. Clones share it.
 #[derive(Clone)]
 pub struct Store {
     shared: Arc<SharedState>,
+    identity: Identity,
+    roles: Roles,
     gate: Arc<Gate>,
     limits: Limits,
     clock: LeaseClock,
@@ -48,28 +56,34 @@ pub struct Store {
     addresses: Addresses,
 }
 
+/// What a store is made of.
+pub(crate) struct StoreParts {
+    pub(crate) shared: Arc<SharedState>,
+    pub(crate) identity: Identity,
+    pub(crate) roles: Roles,
+    pub(crate) limits: Limits,
+    pub(crate) clock: LeaseClock,
+    pub(crate) meters: Arc<Meters>,
+}
+
 impl Store {
-    pub(crate) fn new(
-        shared: Arc<SharedState>,
-        limits: Limits,
-        clock: LeaseClock,
-        meters: Arc<Meters>,
-        addresses: Addresses,
-    ) -> Self {
+    pub(crate) fn new(parts: StoreParts, addresses: Addresses) -> Self {
         Self {
-            shared,
-            gate: Arc::clone(&meters.gate),
-            limits,
-            clock,
-            meters,
+            gate: Arc::clone(&parts.meters.gate),
+            shared: parts.shared,
+            identity: parts.identity,
+            roles: parts.roles,
+            limits: parts.limits,
+            clock: parts.clock,
+            meters: parts.meters,
             addresses,
         }
     }
 
-    /// Who the log belongs to.
+    /// Who this member is, and of which cluster.
     #[must_use]
     pub fn identity(&self) -> Identity {
-        self.shared.reader().identity()
+        self.identity
     }
 
     /// The newest revision that can be read.
@@ -92,7 +106,7 @@ impl Store {
 
     /// The raised alarms.
     #[must_use]
-    pub fn alarms(&self) -> Vec<Alarm> {
+    pub fn alarms(&self) -> Vec<AlarmMember> {
         self.shared.read(|state| state.alarms().iter().copied().collect())
     }
 
@@ -103,23 +117,43 @@ impl Store {
     pub async fn submit(&self, command: Command) -> Result<Committed, RequestError> {
         validate(&command, self.limits)?;
         let permit = self.gate.admit(REQUEST_OVERHEAD + model::space_cost(&command))?;
-        self.send(command, permit).await
+        self.send(command, permit, None).await
     }
 
-    /// Carries out a command of the server's own, which is not refused for want of room.
+    /// Carries out another member's command, if this one leads.
+    pub(crate) async fn submit_here(&self, command: Command) -> Result<Committed, RequestError> {
+        validate(&command, self.limits)?;
+        let permit = self.gate.admit(REQUEST_OVERHEAD + model::space_cost(&command))?;
+        let office = self.roles.office().await?;
+        self.send(command, permit, Some(office.epoch)).await
+    }
+
+    /// Carries out a command of the server's own, which is not refused for want of room. Only the leader
+    /// has such commands.
     ///
     /// # Errors
-    /// As [`submit`](Self::submit), except for [`RequestError::Overloaded`].
+    /// As [`submit`](Self::submit), except for [`RequestError::Overloaded`]; [`RequestError::NotLeader`] when
+    /// another member leads, or comes to before the command is decided.
     pub async fn submit_own(&self, command: Command) -> Result<Committed, RequestError> {
-        self.send(command, self.gate.admit_own()).await
+        let Role::Leading(office) = self.roles.now() else {
+            return Err(RequestError::NotLeader);
+        };
+        self.send(command, self.gate.admit_own(), Some(office.epoch))
+            .await
     }
 
-    async fn send(&self, command: Command, permit: Permit) -> Result<Committed, RequestError> {
+    async fn send(
+        &self,
+        command: Command,
+        permit: Permit,
+        office: Option<Epoch>,
+    ) -> Result<Committed, RequestError> {
         let (answer, answered) = oneshot::channel();
         self.addresses.router.tell(Submit {
             command,
             permit,
             answer,
+            office,
         });
         let mut committed = answered.await.map_err(|_| RequestError::Stopped)??;
         self.resolve(&mut committed).await?;
@@ -154,7 +188,34 @@ impl Store {
         }
     }
 
-    /// Answers a range from the newest durable state. Everything acknowledged before the call is seen.
+    /// Waits until what can be read here includes everything acknowledged before the call, on any member.
+    ///
+    /// # Errors
+    /// [`RequestError::TimedOut`] when no leader confirms that within the time a request may take.
+    pub async fn linearize(&self) -> Result<(), RequestError> {
+        let Some(read_index) = &self.addresses.read_index else {
+            return Ok(());
+        };
+        let revision = confirm(read_index).await?.revision;
+        let applied = self.shared.reached(revision);
+        tokio::time::timeout(self.roles.patience(), applied)
+            .await
+            .map_err(|_| RequestError::TimedOut)
+    }
+
+    /// The revision that a read must have reached, if this member leads.
+    pub(crate) async fn confirm_here(&self) -> Result<Revision, RequestError> {
+        self.roles.office().await?;
+        let Some(read_index) = &self.addresses.read_index else {
+            return Ok(self.revision());
+        };
+        let confirmation = confirm(read_index).await?;
+        confirmation.office.ok_or(RequestError::NotLeader)?;
+        Ok(confirmation.revision)
+    }
+
+    /// Answers a range from this member's newest state; after [`linearize`](Self::linearize), with everything
+    /// that was acknowledged before.
     ///
     /// # Errors
     /// A revision that is compacted or in the future, an empty key, or a log that cannot be read.
@@ -174,46 +235,6 @@ impl Store {
         watch_hub::open_stream(&self.addresses.watch_hub)
     }
 
-    /// Renews a lease; the answer's time to live is 0 if there is none.
-    ///
-    /// # Errors
-    /// When a renewal that must be stored could not be.
-    pub async fn lease_keep_alive(&self, id: LeaseId) -> Result<KeepAliveReply, RequestError> {
-        let (answer, answered) = oneshot::channel();
-        self.addresses.lease_actor.tell(KeepAlive { id, answer });
-        answered.await.map_err(|_| RequestError::Stopped)?
-    }
-
-    /// What is left of a lease, with its keys if asked for.
-    ///
-    /// # Errors
-    /// When the server is going down.
-    pub async fn lease_time_to_live(&self, id: LeaseId, keys: bool) -> Result<TimeToLiveReply, RequestError> {
-        let (answer, answered) = oneshot::channel();
-        self.addresses.lease_actor.tell(TimeToLive { id, keys, answer });
-        answered.await.map_err(|_| RequestError::Stopped)?
-    }
-
-    /// Every lease, the first to expire first.
-    ///
-    /// # Errors
-    /// When the server is going down.
-    pub async fn leases(&self) -> Result<Vec<LeaseId>, RequestError> {
-        let (answer, answered) = oneshot::channel();
-        self.addresses.lease_actor.tell(ListLeases { answer });
-        answered.await.map_err(|_| RequestError::Stopped)?
-    }
-
-    /// Waits until the rows of every compaction so far are deleted from the log.
-    ///
-    /// # Errors
-    /// When the server is going down.
-    pub async fn compact_physically(&self) -> Result<(), RequestError> {
-        let (done, finished) = oneshot::channel();
-        self.addresses.compactor.tell(WaitCompacted { done });
-        finished.await.map_err(|_| RequestError::Stopped)
-    }
-
     /// etcd stops the world to give space back; here that goes on all the time, and this waits for
     /// what compaction has yet to delete.
     ///
@@ -223,15 +244,28 @@ impl Store {
         self.compact_physically().await
     }
 
-    /// How much space the log takes. May block on the disk for a moment.
+    /// How much space the log takes.
     ///
     /// # Errors
     /// When the log cannot be read.
-    pub fn size(&self) -> Result<Size, RequestError> {
-        self.shared
-            .reader()
-            .size()
-            .map_err(|error| RequestError::Unreadable(error.to_string()))
+    pub async fn size(&self) -> Result<Size, RequestError> {
+        let store = self.clone();
+        blocking(move || store.measure()).await
+    }
+
+    /// As [`size`](Self::size), but blocks.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    pub fn measure(&self) -> Result<Size, RequestError> {
+        let size = self.shared.reader().size();
+        size.map_err(|error| RequestError::Unreadable(error.to_string()))
+    }
+
+    /// What goes on at the files of the log.
+    #[must_use]
+    pub fn activity(&self) -> Activity {
+        self.shared.reader().activity()
     }
 
     /// Writes a consistent copy of the log to a new file.
@@ -268,6 +302,12 @@ impl Store {
     pub fn stalled(&self) -> Option<String> {
         self.meters.stalled()
     }
+}
+
+async fn confirm(read_index: &Mailbox<ReadIndex>) -> Result<Confirmation, RequestError> {
+    let (answer, answered) = oneshot::channel();
+    read_index.tell(Confirm { answer });
+    answered.await.map_err(|_| RequestError::Stopped)?
 }
 
 async fn blocking<T: Send + 'static>(

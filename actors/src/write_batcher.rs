@@ -4,6 +4,9 @@
 //! shared by everything that arrived during the one before. A decision without effects waits behind
 //! the batch it looked at. If a batch fails, everything decided behind it is void: it is refused here,
 //! and the keyspace begins a new epoch for the allocator.
+//!
+//! Where members elect who writes, a batcher lasts for one leadership. When that is over it refuses what it
+//! has not handed to the writer, waits for what it has, and tells that nothing more comes from it.
 
 use std::collections::VecDeque;
 use std::mem;
@@ -13,12 +16,15 @@ use std::time::Duration;
 use actix::{Actor, AsyncContext, Context, Handler};
 use journal::AppendError;
 use model::{Decision, Effect, Refusal, Reply, Revision};
+use tokio::sync::oneshot;
 
 use crate::batch_meter::BatchMeter;
+use crate::cluster::Epoch;
 use crate::errors::RequestError;
 use crate::keyspace::{Apply, Keyspace, Void};
 use crate::mailbox::{Envelope, Mailbox};
 use crate::meter::Meter;
+use crate::read_index::{Confirm, ReadIndex};
 use crate::ticket::{Committed, Ticket};
 use crate::writer::{Writer, Written};
 
@@ -43,7 +49,58 @@ struct Flush;
 /// Asks to be told when everything decided so far is durable.
 pub struct Drain {
     /// Told when it is.
-    pub done: tokio::sync::oneshot::Sender<()>,
+    pub done: oneshot::Sender<()>,
+}
+
+/// Another member is to lead: refuse everything that the writer does not have yet.
+pub(crate) struct Abdicate;
+
+/// How long a batcher lasts, and so what it means that nobody can say whether a batch was stored.
+pub(crate) enum Tenure {
+    /// As long as the process: the log is read again when that starts over.
+    Life,
+    /// One leadership: whoever leads next reads the log.
+    Elected(Elected),
+    /// The leadership is over.
+    Over,
+}
+
+/// One leadership of this member, as its batcher knows it.
+pub(crate) struct Elected {
+    /// The epoch of the leadership.
+    pub(crate) epoch: Epoch,
+    /// Where it is confirmed.
+    pub(crate) read_index: Mailbox<ReadIndex>,
+    /// Told when the leadership is over and nothing more comes from the batcher.
+    pub(crate) over: oneshot::Sender<()>,
+}
+
+/// A way to ask whether a leadership still holds.
+struct Confirmer {
+    epoch: Epoch,
+    read_index: Mailbox<ReadIndex>,
+}
+
+impl Elected {
+    fn confirmer(&self) -> Confirmer {
+        Confirmer {
+            epoch: self.epoch,
+            read_index: self.read_index.clone(),
+        }
+    }
+}
+
+impl Confirmer {
+    async fn confirm(self) -> Result<(), RequestError> {
+        let (answer, answered) = oneshot::channel();
+        self.read_index.tell(Confirm { answer });
+        let confirmed = answered.await.map_err(|_| RequestError::Stopped)??;
+        if confirmed.office == Some(self.epoch) {
+            Ok(())
+        } else {
+            Err(RequestError::LeaderChanged)
+        }
+    }
 }
 
 /// An answer that may be told once the effects before it are durable.
@@ -102,16 +159,28 @@ pub struct WriteBatcher {
     epoch: u64,
     meter: Arc<Meter>,
     batches: Arc<BatchMeter>,
-    draining: Vec<tokio::sync::oneshot::Sender<()>>,
+    draining: Vec<oneshot::Sender<()>>,
     keyspace: Mailbox<Keyspace>,
+    tenure: Tenure,
+    /// Whether the leadership ends with the batch that is being committed.
+    abdicating: bool,
     itself: Option<Mailbox<Self>>,
 }
 
+/// What a batcher counts with.
+#[derive(Clone)]
+pub(crate) struct BatcherMeters {
+    pub(crate) mailbox: Arc<Meter>,
+    pub(crate) batches: Arc<BatchMeter>,
+}
+
 impl WriteBatcher {
+    /// A batcher whose first decisions are of this epoch.
     pub(crate) fn new(
         writer: Writer,
-        meter: Arc<Meter>,
-        batches: Arc<BatchMeter>,
+        tenure: Tenure,
+        epoch: u64,
+        meters: BatcherMeters,
         keyspace: Mailbox<Keyspace>,
     ) -> Self {
         Self {
@@ -119,16 +188,21 @@ impl WriteBatcher {
             filling: VecDeque::new(),
             committing: false,
             flush_queued: false,
-            epoch: 0,
-            meter,
-            batches,
+            epoch,
+            meter: meters.mailbox,
+            batches: meters.batches,
             draining: Vec::new(),
             keyspace,
+            tenure,
+            abdicating: false,
             itself: None,
         }
     }
 
     fn decided(&mut self, decided: Decided) {
+        if self.abdicating {
+            return decided.ticket.answer(Err(RequestError::LeaderChanged));
+        }
         if decided.epoch != self.epoch {
             let void = "decided on a batch that was not stored".to_owned();
             return decided.ticket.answer(Err(RequestError::NotStored(void)));
@@ -159,12 +233,38 @@ impl WriteBatcher {
                 break;
             };
             if batch.effects.is_empty() {
-                self.keyspace.tell(Apply { batch });
+                self.show(batch);
             } else {
                 self.committing = true;
                 self.writer.submit(batch);
             }
         }
+    }
+
+    /// Passes on a batch that changes nothing. Storing nothing proves nothing: a leader that was elected must
+    /// still lead, or what it decided on may be old.
+    fn show(&self, batch: Batch) {
+        match &self.tenure {
+            Tenure::Elected(office) => {
+                let (office, keyspace) = (office.confirmer(), self.keyspace.clone());
+                actix_rt::spawn(async move {
+                    match office.confirm().await {
+                        Ok(()) => keyspace.tell(Apply { batch }),
+                        Err(error) => batch.fail(&error),
+                    }
+                });
+            }
+            _ => self.keyspace.tell(Apply { batch }),
+        }
+    }
+
+    fn flush_and_settle(&mut self) {
+        self.flush();
+        self.settle();
+    }
+
+    /// Tells those who wait for it that the writer has everything, and has made it durable.
+    fn settle(&mut self) {
         if !self.committing {
             self.drained();
         }
@@ -179,6 +279,7 @@ impl WriteBatcher {
                 self.batches.record(batch.effects.len(), took);
                 self.flush();
                 self.keyspace.tell(Apply { batch });
+                self.settle();
             }
             Err(error) => self.failed(batch, &error),
         }
@@ -188,6 +289,10 @@ impl WriteBatcher {
         let told = match error {
             AppendError::Full => RequestError::Refused(Refusal::NoSpace),
             AppendError::Failed(reason) => RequestError::NotStored(reason.clone()),
+            AppendError::NotLeader(_) => return self.lose_office(batch, error, &RequestError::LeaderChanged),
+            AppendError::Lost(_) => {
+                return self.lose_office(batch, error, &RequestError::TimedOutLeaderFailure);
+            }
             AppendError::Unknown(reason) => die_of_unknown_outcome(reason),
         };
         tracing::error!(%error, effects = batch.effects.len(), "a batch was not stored");
@@ -201,9 +306,33 @@ impl WriteBatcher {
         self.drained();
     }
 
+    /// The leadership ended with this batch, of which nobody can say more than `told`.
+    fn lose_office(&mut self, batch: Batch, error: &AppendError, told: &RequestError) {
+        if matches!(self.tenure, Tenure::Life) {
+            die_of_unknown_outcome("a log of one member has no leader to lose");
+        }
+        tracing::warn!(%error, effects = batch.effects.len(), "the leadership of this member is over");
+        self.batches.record_failure();
+        batch.fail(told);
+        self.abdicate();
+    }
+
+    fn abdicate(&mut self) {
+        self.abdicating = true;
+        mem::take(&mut self.filling)
+            .into_iter()
+            .for_each(|waiting| waiting.fail(&RequestError::LeaderChanged));
+        self.settle();
+    }
+
     fn drained(&mut self) {
         for done in mem::take(&mut self.draining) {
             let _gone = done.send(());
+        }
+        if self.abdicating
+            && let Tenure::Elected(elected) = mem::replace(&mut self.tenure, Tenure::Over)
+        {
+            let _gone = elected.over.send(());
         }
     }
 }
@@ -241,7 +370,7 @@ impl Handler<Envelope<Flush>> for WriteBatcher {
     type Result = ();
 
     fn handle(&mut self, envelope: Envelope<Flush>, _: &mut Context<Self>) {
-        envelope.open(|Flush| self.flush());
+        envelope.open(|Flush| self.flush_and_settle());
     }
 }
 
@@ -259,7 +388,15 @@ impl Handler<Envelope<Drain>> for WriteBatcher {
     fn handle(&mut self, envelope: Envelope<Drain>, _: &mut Context<Self>) {
         envelope.open(|drain| {
             self.draining.push(drain.done);
-            self.flush();
+            self.flush_and_settle();
         });
+    }
+}
+
+impl Handler<Envelope<Abdicate>> for WriteBatcher {
+    type Result = ();
+
+    fn handle(&mut self, envelope: Envelope<Abdicate>, _: &mut Context<Self>) {
+        envelope.open(|Abdicate| self.abdicate());
     }
 }

@@ -7,8 +7,8 @@ use std::time::Duration;
 use actors::{Committed, RequestError, Settings, Store};
 use journal::AppendError;
 use model::{
-    Alarm, Command, Compare, CompareResult, CompareTarget, KeyRange, Operation, Put, RangeQuery, Refusal,
-    Reply, Revision, Txn,
+    Alarm, AlarmMember, Command, Compare, CompareResult, CompareTarget, KeyRange, Operation, Put, RangeQuery,
+    Refusal, Reply, Revision, Txn,
 };
 use support::{HeldJournal, Running, all, bytes, keys_of, put, start, start_held};
 use tokio::task::JoinHandle;
@@ -319,7 +319,11 @@ async fn the_space_quota_refuses_writes_and_lets_the_rest_go_on() {
         assert!(stored < 100, "the quota never bites");
     };
     assert_eq!(refused, RequestError::Refused(Refusal::NoSpace));
-    assert_eq!(running.store.alarms(), [Alarm::NoSpace]);
+    let alarm = AlarmMember {
+        alarm: Alarm::NoSpace,
+        member_id: running.store.identity().member_id,
+    };
+    assert_eq!(running.store.alarms(), [alarm]);
     assert_eq!(range(&running.store).await, ["k"]);
     let delete = model::DeleteRange {
         range: KeyRange::Single(bytes("k")),

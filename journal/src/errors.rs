@@ -86,6 +86,13 @@ pub enum AppendError {
     /// read the log again, since only a fresh look at the disk can tell.
     #[error("it is not known whether the log was written: {0}")]
     Unknown(String),
+    /// Nothing of the batch was written: another member leads, or none does, and this writer appends nothing more.
+    #[error("this member does not lead: {0}")]
+    NotLeader(String),
+    /// The batch may or may not be durable, and this writer appends nothing more: leadership was lost
+    /// meanwhile. Whoever leads next finds the batch in the log, or not.
+    #[error("leadership was lost while the log was written: {0}")]
+    Lost(String),
 }
 
 /// Why the log could not be read.

@@ -4,9 +4,13 @@
 //! up by position beside it. The log is the truth of the store. Nothing here knows a rule of etcd, and
 //! nothing above this crate knows SQL.
 
+#[cfg(feature = "dqlite")]
+mod dqlite;
 mod errors;
 mod memory;
+mod memory_shared;
 mod page;
+mod shared;
 mod sqlite;
 
 use std::path::Path;
@@ -14,8 +18,12 @@ use std::path::Path;
 use bytes::Bytes;
 use model::{Effect, Event, Position, Revision};
 
+#[cfg(feature = "dqlite")]
+pub use crate::dqlite::{DqliteLog, DqliteOptions, Horizon, Image};
 pub use errors::{AppendError, OpenError, ReadError, RestoreError};
 pub use memory::MemoryJournal;
+pub use memory_shared::{MemoryCluster, MemorySharedLog};
+pub use shared::{Claim, SharedLog};
 pub use sqlite::{Problem, RestoreOptions, SqliteJournal, SqliteOptions, Verification, restore, verify};
 
 /// The writing side of a log. There is one, and one thread owns it.
@@ -41,8 +49,16 @@ pub trait Reader: Send + Sync + 'static {
     /// A single revision is never cut, however large. Empty when the log holds nothing that new.
     fn events(&self, from: Revision, budget: usize) -> Result<Vec<Event>, ReadError>;
 
+    /// This process has seen the log up to this row: from now on nothing is read from where that is missing.
+    fn reached(&self, _: Position) {}
+
     /// How much space the log takes.
     fn size(&self) -> Result<Size, ReadError>;
+
+    /// What goes on at the files of the log; nothing where there are none.
+    fn activity(&self) -> Activity {
+        Activity::default()
+    }
 
     /// Writes a consistent copy of the log to a new file, without holding up the writer.
     fn snapshot(&self, to: &Path) -> Result<(), ReadError>;
@@ -60,6 +76,15 @@ pub struct Size {
     pub in_use: u64,
 }
 
+/// What goes on at the files of a log.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Activity {
+    /// Bytes appended to the write-ahead log since the log was opened.
+    pub written: u64,
+    /// Read transactions that are open.
+    pub open_reads: u64,
+}
+
 /// The numbers by which clients know a member and its cluster; drawn once, when the log is made.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Identity {
@@ -67,4 +92,14 @@ pub struct Identity {
     pub cluster_id: u64,
     /// The member's identity, not zero.
     pub member_id: u64,
+}
+
+impl Journal for Box<dyn Journal> {
+    fn append(&mut self, effects: &[Effect]) -> Result<(), AppendError> {
+        self.as_mut().append(effects)
+    }
+
+    fn upkeep(&mut self) -> Result<bool, AppendError> {
+        self.as_mut().upkeep()
+    }
 }

@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use bytes::Bytes;
 
 use crate::{
-    Alarm, Effect, Event, Index, KeyRange, KeyValue, Lease, LeaseId, Position, RangeQuery, Revision, Scan,
+    AlarmMember, Effect, Event, Index, KeyRange, KeyValue, Lease, LeaseId, Position, RangeQuery, Revision,
+    Scan,
 };
 
 /// A lease and the keys attached to it.
@@ -15,12 +16,23 @@ struct LeaseRecord {
     keys: BTreeSet<Bytes>,
 }
 
+/// Everything in a state that is not an event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rest {
+    /// The oldest revision that may be read.
+    pub compact_revision: Revision,
+    /// Every lease.
+    pub leases: Vec<Lease>,
+    /// The raised alarms.
+    pub alarms: Vec<AlarmMember>,
+}
+
 /// A projection of the log. It can be thrown away and rebuilt by applying every effect again.
 #[derive(Debug)]
 pub struct State {
     index: Index,
     leases: HashMap<LeaseId, LeaseRecord>,
-    alarms: BTreeSet<Alarm>,
+    alarms: BTreeSet<AlarmMember>,
     revision: Revision,
     compact_revision: Revision,
     position: Position,
@@ -128,7 +140,7 @@ impl State {
 
     /// The raised alarms, in their order.
     #[must_use]
-    pub fn alarms(&self) -> &BTreeSet<Alarm> {
+    pub fn alarms(&self) -> &BTreeSet<AlarmMember> {
         &self.alarms
     }
 
@@ -164,6 +176,34 @@ impl State {
             .iter()
             .map(|(id, record)| (*id, record.lease))
             .collect()
+    }
+
+    /// The effects after which everything in this state that is not an event is as in `rest`.
+    ///
+    /// A lease that `rest` lacks is gone: events that delete its keys, if there were any, follow or came before.
+    #[must_use]
+    pub fn reconcile(&self, rest: Rest) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        if rest.compact_revision > self.compact_revision {
+            effects.push(Effect::Compacted(rest.compact_revision));
+        }
+        let wanted: HashMap<LeaseId, Lease> =
+            rest.leases.into_iter().map(|lease| (lease.id, lease)).collect();
+        let gone = self.leases.keys().filter(|id| !wanted.contains_key(id));
+        effects.extend(gone.map(|id| Effect::LeaseRevoked(*id)));
+        effects.extend(
+            wanted
+                .into_values()
+                .filter_map(|lease| match self.lease(lease.id) {
+                    None => Some(Effect::LeaseGranted(lease)),
+                    Some(known) => (known != lease).then_some(Effect::LeaseRenewed(lease)),
+                }),
+        );
+        let raised = rest.alarms.iter().filter(|alarm| !self.alarms.contains(alarm));
+        effects.extend(raised.map(|alarm| Effect::AlarmRaised(*alarm)));
+        let cleared = self.alarms.iter().filter(|alarm| !rest.alarms.contains(alarm));
+        effects.extend(cleared.map(|alarm| Effect::AlarmCleared(*alarm)));
+        effects
     }
 
     /// The pair of `key` that could be read just before `revision`; none if it did not exist or

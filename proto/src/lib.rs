@@ -1,4 +1,5 @@
-//! etcd's v3 gRPC interface as of etcd 3.7: the services and messages that clients see.
+//! etcd's v3 gRPC interface as of etcd 3.7: the services and messages that clients see. And [`peer`], what our
+//! members say to each other.
 //!
 //! The `.proto` files beside this crate's manifest state packages, names, numbers and types exactly as they
 //! are on the wire; their comments and layout are our own. Everything here is generated from them, and no
@@ -44,6 +45,15 @@ pub mod v3electionpb {
     tonic::include_proto!("v3electionpb");
 }
 
-/// All of the above as an encoded `google.protobuf.FileDescriptorSet`, for what works by reflection, such as
+/// The service by which the members of a cluster reach each other, with its messages; our own.
+#[allow(
+    clippy::too_many_lines,
+    reason = "generated: a server's dispatch is one function"
+)]
+pub mod peer {
+    tonic::include_proto!("taffrail.peer.v1");
+}
+
+/// All of etcd's above as an encoded `google.protobuf.FileDescriptorSet`, for what works by reflection, such as
 /// a JSON gateway. It holds no comments.
 pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));

@@ -2,7 +2,7 @@
 
 use axum::extract::State;
 use axum::response::Response;
-use http::{HeaderValue, Method, StatusCode};
+use http::{HeaderValue, Method};
 use serde_json::json;
 
 use super::{Site, answers};
@@ -23,13 +23,7 @@ pub(super) async fn report(State(site): State<Site>, method: Method) -> Response
         return refusal;
     }
     let store = site.store.clone();
-    let Ok(size) = tokio::task::spawn_blocking(move || store.size()).await else {
-        return answers::error(
-            StatusCode::INTERNAL_SERVER_ERROR,
-            "the size of the log is not known",
-        );
-    };
-    let size = size.map_or(
+    let size = store.size().await.map_or(
         json!(null),
         |size| json!({ "allocated": size.allocated, "in_use": size.in_use }),
     );

@@ -20,7 +20,8 @@ pub(super) async fn health(State(site): State<Site>, RawQuery(query): RawQuery, 
         return refusal;
     }
     let excluded = values_of(query.as_deref(), "exclude");
-    let reason = unhealthy(&site.store, &excluded).await;
+    let serializable = values_of(query.as_deref(), "serializable").iter().any(|value| value == "true");
+    let reason = unhealthy(&site.store, &excluded, serializable).await;
     site.health.asked(reason.is_none());
     let body =
         serde_json::json!({ "health": reason.is_none().to_string(), "reason": reason.unwrap_or_default() });
@@ -31,23 +32,26 @@ pub(super) async fn health(State(site): State<Site>, RawQuery(query): RawQuery, 
     answers::error(StatusCode::SERVICE_UNAVAILABLE, &body.to_string())
 }
 
-async fn unhealthy(store: &Store, excluded: &[String]) -> Option<String> {
+async fn unhealthy(store: &Store, excluded: &[String], serializable: bool) -> Option<String> {
     let raised = |name: &str| !excluded.iter().any(|excluded| excluded == name);
     for alarm in store.alarms() {
-        match alarm {
+        match alarm.alarm {
             Alarm::NoSpace if raised("NOSPACE") => return Some("ALARM NOSPACE".to_owned()),
             Alarm::Corrupt if raised("CORRUPT") => return Some("ALARM CORRUPT".to_owned()),
             _ => {}
         }
     }
-    read(store)
+    if !serializable && store.leader_id().is_none() {
+        return Some("RAFT NO LEADER".to_owned());
+    }
+    read(store, serializable)
         .await
         .err()
         .map(|error| format!("RANGE ERROR:{error}"))
 }
 
 /// Reads as a client would; reading proves little of a server whose writes have stopped, so that counts too.
-pub(super) async fn read(store: &Store) -> Result<(), String> {
+pub(super) async fn read(store: &Store, serializable: bool) -> Result<(), String> {
     if let Some(stalled) = store.stalled() {
         return Err(stalled);
     }
@@ -57,7 +61,13 @@ pub(super) async fn read(store: &Store) -> Result<(), String> {
         limit: 1,
         ..RangeQuery::new(one_key)
     };
-    match tokio::time::timeout(READ_TIMEOUT, store.range(query)).await {
+    let read = async {
+        if !serializable {
+            store.linearize().await?;
+        }
+        store.range(query).await
+    };
+    match tokio::time::timeout(READ_TIMEOUT, read).await {
         Ok(Ok(_)) => Ok(()),
         Ok(Err(error)) => Err(error.to_string()),
         Err(_) => Err("context deadline exceeded".to_owned()),

@@ -7,8 +7,8 @@ use model::Revision;
 use proto::etcdserverpb::ResponseHeader;
 use tokio_util::sync::CancellationToken;
 
-/// The election term that every answer carries: one member that never loses an election stays in its first.
-pub(super) const RAFT_TERM: u64 = 1;
+#[cfg(feature = "dqlite")]
+use crate::cluster::ClusterChanges;
 
 /// How this server presents itself in a member list.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -49,8 +49,19 @@ pub struct Context {
     limits: RequestLimits,
     data_dir: PathBuf,
     shutdown: CancellationToken,
+    changes: Changes,
     cluster_id: u64,
     member_id: u64,
+}
+
+/// Where the members of the cluster are listed and changed.
+#[derive(Clone)]
+pub enum Changes {
+    /// This server is the only member there can be.
+    Alone,
+    /// Members come and go.
+    #[cfg(feature = "dqlite")]
+    Several(ClusterChanges),
 }
 
 impl Context {
@@ -71,9 +82,20 @@ impl Context {
             limits,
             data_dir,
             shutdown,
+            changes: Changes::Alone,
             cluster_id,
             member_id,
         }
+    }
+
+    /// The context of a member of this cluster.
+    #[must_use]
+    pub fn with_changes(self, changes: Changes) -> Self {
+        Self { changes, ..self }
+    }
+
+    pub(super) fn changes(&self) -> &Changes {
+        &self.changes
     }
 
     pub(super) fn store(&self) -> &Store {
@@ -101,6 +123,11 @@ impl Context {
         self.member_id
     }
 
+    /// The election term that every answer carries. A server that is alone stays in its first.
+    pub(super) fn raft_term(&self) -> u64 {
+        self.store.epoch().0.unsigned_abs()
+    }
+
     /// The header of an answer given at this revision.
     #[expect(
         clippy::unnecessary_wraps,
@@ -111,7 +138,7 @@ impl Context {
             cluster_id: self.cluster_id,
             member_id: self.member_id,
             revision: revision.0,
-            raft_term: RAFT_TERM,
+            raft_term: self.raft_term(),
         })
     }
 

@@ -1,6 +1,7 @@
 //! What etcd's interceptors, and grpc-go beneath them, do around every call; without a boxed future for it.
 
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use http::header::HeaderMap;
@@ -21,24 +22,45 @@ const ENCODING: &str = "grpc-encoding";
 /// How an answer's messages may be compressed.
 const ACCEPT_ENCODING: &str = "grpc-accept-encoding";
 
+/// The metadata by which a client demands a leader.
+const HAS_LEADER: &str = "hasleader";
+
+/// Whether there is a leader.
+pub(super) type LeaderCheck = Arc<dyn Fn() -> bool + Send + Sync>;
+
 /// Puts an [`Interceptor`] around a service.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct InterceptorLayer;
+#[derive(Clone)]
+pub(super) struct InterceptorLayer {
+    has_leader: LeaderCheck,
+}
+
+impl InterceptorLayer {
+    pub(super) fn new(has_leader: LeaderCheck) -> Self {
+        Self { has_leader }
+    }
+}
 
 impl<S> Layer<S> for InterceptorLayer {
     type Service = Interceptor<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        Interceptor { inner }
+        let has_leader = Arc::clone(&self.has_leader);
+        Interceptor { inner, has_leader }
     }
+}
+
+/// Whether a call demands a leader.
+pub(super) fn demands_leader(headers: &HeaderMap) -> bool {
+    headers.get(HAS_LEADER).is_some_and(|value| value == "true")
 }
 
 /// Refuses calls that cannot be read, and says in etcd's words what tonic says in its own.
 ///
-/// A call that demands a leader (`hasleader`) goes through: a server that is alone always leads.
-#[derive(Clone, Debug)]
+/// A call that demands a leader (`hasleader`) is refused where there is none.
+#[derive(Clone)]
 pub(super) struct Interceptor<S> {
     inner: S,
+    has_leader: LeaderCheck,
 }
 
 impl<S, RequestBody, ResponseBody> Service<Request<RequestBody>> for Interceptor<S>
@@ -56,6 +78,10 @@ where
 
     fn call(&mut self, mut request: Request<RequestBody>) -> Self::Future {
         if let Err(refusal) = admit(request.headers_mut()) {
+            return Intercepted::Refused { refusal };
+        }
+        if demands_leader(request.headers()) && !(self.has_leader)() {
+            let refusal = status::no_leader();
             return Intercepted::Refused { refusal };
         }
         let path = request.uri().path_and_query().cloned();
@@ -138,6 +164,14 @@ mod tests {
         header: (&'static str, &[u8]),
         answer: Response<String>,
     ) -> (Option<Status>, Option<HeaderMap>) {
+        call_with(header, answer, true).await
+    }
+
+    async fn call_with(
+        header: (&'static str, &[u8]),
+        answer: Response<String>,
+        has_leader: bool,
+    ) -> (Option<Status>, Option<HeaderMap>) {
         let (answer, asked) = (Mutex::new(Some(answer)), Mutex::new(None));
         let inner = service_fn(|request: Request<()>| {
             *asked.lock().expect("one thread") = Some(request.headers().clone());
@@ -149,7 +183,8 @@ mod tests {
             .header(ACCEPT_ENCODING, "gzip");
         request = request.header(header.0, HeaderValue::from_bytes(header.1).expect("a header"));
         let request = request.body(()).expect("a request");
-        let Ok(response) = InterceptorLayer.layer(inner).oneshot(request).await;
+        let layer = InterceptorLayer::new(Arc::new(move || has_leader));
+        let Ok(response) = layer.layer(inner).oneshot(request).await;
         let asked = asked.lock().expect("one thread").take();
         (Status::from_header_map(response.headers()), asked)
     }
@@ -165,6 +200,16 @@ mod tests {
         assert_eq!(code(&version("3.7-größe".as_bytes()).await), None);
         let refused = version(b"\xff").await;
         assert_eq!(code(&refused), Some(Code::InvalidArgument));
+        assert!(refused.1.is_none(), "the service must not be asked");
+    }
+
+    #[tokio::test]
+    async fn only_a_call_that_demands_a_leader_misses_it() {
+        let demand = |value, has_leader| call_with((HAS_LEADER, value), Response::default(), has_leader);
+        assert_eq!(code(&demand(b"true", true).await), None);
+        assert_eq!(code(&demand(b"false", false).await), None);
+        let refused = demand(b"true", false).await;
+        assert_eq!(code(&refused), Some(Code::Unavailable));
         assert!(refused.1.is_none(), "the service must not be asked");
     }
 

@@ -25,6 +25,14 @@ impl KvService {
         self.context.store().submit(command).await.map_err(status::status)
     }
 
+    /// A serializable read is answered from what this member has, also when there is no leader.
+    async fn linearize_unless(&self, serializable: bool) -> Result<(), Status> {
+        if serializable {
+            return Ok(());
+        }
+        self.context.store().linearize().await.map_err(status::status)
+    }
+
     /// Refuses a write above `--max-request-bytes`; reads are bounded by the message limit alone.
     fn check_size(&self, request: &impl prost::Message) -> Result<(), Status> {
         request_size::check(request, self.context.limits().max_request_bytes).map_err(status::refused)
@@ -48,7 +56,10 @@ pub(super) fn mismatched(reply: &Reply) -> Status {
 #[tonic::async_trait]
 impl Kv for KvService {
     async fn range(&self, request: Request<pb::RangeRequest>) -> Result<Response<pb::RangeResponse>, Status> {
-        let query = convert::range_query(request.into_inner()).map_err(status::refused)?;
+        let request = request.into_inner();
+        let serializable = request.serializable;
+        let query = convert::range_query(request).map_err(status::refused)?;
+        self.linearize_unless(serializable).await?;
         let reply = self.context.store().range(query).await.map_err(status::status)?;
         Ok(Response::new(convert::range_response(
             self.context.header(reply.revision),
@@ -62,7 +73,9 @@ impl Kv for KvService {
         &self,
         request: Request<pb::RangeRequest>,
     ) -> Result<Response<Self::RangeStreamStream>, Status> {
-        let mut query = convert::range_query(request.into_inner()).map_err(status::refused)?;
+        let request = request.into_inner();
+        let serializable = request.serializable;
+        let mut query = convert::range_query(request).map_err(status::refused)?;
         if query.sort_order != SortOrder::None && query.has_sort() {
             return Err(Status::unimplemented(
                 "RangeStream does not support custom sort orders",
@@ -75,6 +88,7 @@ impl Kv for KvService {
         }
         // A target without an order lets etcd sort each chunk for itself; key order is what can be resumed.
         (query.sort_order, query.sort_target) = (SortOrder::None, SortTarget::Key);
+        self.linearize_unless(serializable).await?;
         let chunks = self
             .context
             .store()

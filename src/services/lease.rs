@@ -8,7 +8,7 @@ use proto::etcdserverpb::lease_server::Lease;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::kv::mismatched;
-use super::streams::{Answers, Session, Shutdown, on_shutdown};
+use super::streams::{Answers, LeaderLost, Session, Shutdown, on_leader_lost, on_shutdown};
 use super::{Context, status};
 
 /// Promises of time that keys can be attached to.
@@ -80,11 +80,11 @@ impl Lease for LeaseService {
         &self,
         request: Request<Streaming<pb::LeaseKeepAliveRequest>>,
     ) -> Result<Response<Self::LeaseKeepAliveStream>, Status> {
-        let shutdown = on_shutdown(self.context.shutdown());
         let session = KeepAliveSession {
             context: Arc::clone(&self.context),
+            leader_lost: on_leader_lost(self.context.store(), request.metadata()),
+            shutdown: on_shutdown(self.context.shutdown()),
             inbound: request.into_inner(),
-            shutdown,
         };
         Ok(Response::new(session.answers()))
     }
@@ -128,22 +128,20 @@ struct KeepAliveSession {
     context: Arc<Context>,
     inbound: Streaming<pb::LeaseKeepAliveRequest>,
     shutdown: Shutdown,
+    leader_lost: LeaderLost,
 }
 
-impl KeepAliveSession {
-    async fn renew(&self, id: i64) -> Result<pb::LeaseKeepAliveResponse, Status> {
-        let renewed = self
-            .context
-            .store()
-            .lease_keep_alive(LeaseId(id))
-            .await
-            .map_err(status::status)?;
-        Ok(pb::LeaseKeepAliveResponse {
-            header: self.context.header(renewed.revision),
-            id,
-            ttl: renewed.ttl,
-        })
-    }
+async fn renew(context: &Context, id: i64) -> Result<pb::LeaseKeepAliveResponse, Status> {
+    let renewed = context
+        .store()
+        .lease_keep_alive(LeaseId(id))
+        .await
+        .map_err(status::status)?;
+    Ok(pb::LeaseKeepAliveResponse {
+        header: context.header(renewed.revision),
+        id,
+        ttl: renewed.ttl,
+    })
 }
 
 impl Session for KeepAliveSession {
@@ -153,10 +151,11 @@ impl Session for KeepAliveSession {
         let received = tokio::select! {
             biased;
             () = &mut self.shutdown => return Some(Err(status::stopped())),
+            () = &mut self.leader_lost => return Some(Err(status::no_leader())),
             received = self.inbound.message() => received,
         };
         match received {
-            Ok(Some(request)) => Some(self.renew(request.id).await),
+            Ok(Some(request)) => Some(renew(&self.context, request.id).await),
             Ok(None) => None,
             Err(broken) => Some(Err(status::of_received(broken))),
         }

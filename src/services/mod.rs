@@ -5,6 +5,8 @@
 
 mod auth;
 mod cluster;
+#[cfg(feature = "dqlite")]
+mod cluster_of_several;
 mod context;
 mod convert;
 mod coordination;
@@ -17,7 +19,7 @@ mod lock;
 mod maintenance;
 mod request_size;
 mod status;
-mod streams;
+pub mod streams;
 mod watch;
 
 use std::sync::Arc;
@@ -27,7 +29,7 @@ use proto::{v3electionpb, v3lockpb};
 use tonic::codec::CompressionEncoding;
 use tonic::service::Routes;
 
-pub use context::{Context, MemberInfo, RequestLimits};
+pub use context::{Changes, Context, MemberInfo, RequestLimits};
 
 /// The release of etcd whose interface and behaviour this server has: what `Status` and `/version` say.
 pub const ETCD_VERSION: &str = "3.7.3";
@@ -99,5 +101,8 @@ pub fn routes(context: Context) -> Routes {
         shared
     ))
     .add_service(health::service(shared.shutdown().clone()));
-    Routes::from(routes.into_axum_router().layer(interceptor::InterceptorLayer)).prepare()
+    let store = shared.store().clone();
+    let has_leader = Arc::new(move || store.leader_id().is_some());
+    let interceptor = interceptor::InterceptorLayer::new(has_leader);
+    Routes::from(routes.into_axum_router().layer(interceptor)).prepare()
 }

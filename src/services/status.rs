@@ -27,8 +27,19 @@ fn code(error: &RequestError) -> Code {
         RequestError::Refused(refusal) => code_of_refusal(refusal),
         // etcd declares this code for the text but sends Unknown; what a client may retry should say so.
         RequestError::Overloaded => Code::ResourceExhausted,
-        RequestError::Stopped => Code::Unavailable,
-        RequestError::NotStored(_) | RequestError::Unreadable(_) => Code::Unknown,
+        RequestError::Stopped
+        | RequestError::NoLeader
+        | RequestError::LeaderChanged
+        | RequestError::TimedOut
+        | RequestError::TimedOutLeaderFailure
+        | RequestError::TimedOutConnectionLost
+        | RequestError::UnhealthyCluster => Code::Unavailable,
+        RequestError::NotLeader | RequestError::BadTransferee | RequestError::NotCapable => {
+            Code::FailedPrecondition
+        }
+        RequestError::NotStored(_) | RequestError::Unreadable(_) | RequestError::NotUnderstood(_) => {
+            Code::Unknown
+        }
     }
 }
 
@@ -63,6 +74,11 @@ pub(super) fn through_client(error: RequestError) -> Status {
 /// The server is going down.
 pub(super) fn stopped() -> Status {
     status(RequestError::Stopped)
+}
+
+/// A client demanded a leader, and there is none.
+pub(super) fn no_leader() -> Status {
+    status(RequestError::NoLeader)
 }
 
 /// A client ended its watch stream.
@@ -173,6 +189,39 @@ mod tests {
         assert_eq!(status(RequestError::Overloaded).code(), Code::ResourceExhausted);
         assert_eq!(stopped().code(), Code::Unavailable);
         assert_eq!(stopped().message(), "etcdserver: server stopped");
+    }
+
+    #[test]
+    fn what_only_a_cluster_suffers_carries_etcds_code_and_text() {
+        use RequestError as Error;
+        let unavailable = [
+            (Error::NoLeader, "no leader"),
+            (Error::LeaderChanged, "leader changed"),
+            (Error::TimedOut, "request timed out"),
+            (
+                Error::TimedOutLeaderFailure,
+                "request timed out, possibly due to previous leader failure",
+            ),
+            (
+                Error::TimedOutConnectionLost,
+                "request timed out, possibly due to connection lost",
+            ),
+            (Error::UnhealthyCluster, "unhealthy cluster"),
+        ];
+        let failed_precondition = [
+            (Error::NotLeader, "not leader"),
+            (Error::BadTransferee, "bad leader transferee"),
+            (Error::NotCapable, "not capable"),
+        ];
+        let unavailable = unavailable.map(|case| (case, Code::Unavailable));
+        let failed_precondition = failed_precondition.map(|case| (case, Code::FailedPrecondition));
+        for ((error, text), code) in unavailable.into_iter().chain(failed_precondition) {
+            let status = status(error);
+            assert_eq!(
+                (status.code(), status.message()),
+                (code, &*format!("etcdserver: {text}"))
+            );
+        }
     }
 
     #[test]

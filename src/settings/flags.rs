@@ -36,6 +36,8 @@ pub(crate) struct CommandLine {
     #[command(flatten)]
     pub(crate) member: MemberFlags,
     #[command(flatten)]
+    pub(crate) cluster: ClusterFlags,
+    #[command(flatten)]
     pub(crate) limits: LimitFlags,
     #[command(flatten)]
     pub(crate) history: HistoryFlags,
@@ -79,7 +81,29 @@ pub(crate) struct MemberFlags {
     /// What clients are told to connect to [default: the client URLs]
     #[arg(long, value_name = "URLS", value_delimiter = ',')]
     pub(crate) advertise_client_urls: Vec<String>,
-    /// What `member list` shows as the peer URLs; nothing listens there
+    /// Set SO_REUSEPORT on listeners
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_value = "false",
+          default_missing_value = "true", value_parser = go_bool, action = ArgAction::Set)]
+    pub(crate) socket_reuse_port: bool,
+}
+
+/// The other members, if there are any.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Cluster")]
+pub(crate) struct ClusterFlags {
+    /// Where the log is kept: sqlite, by this server alone, or dqlite, by several members [default: dqlite if
+    /// several members are named or the data directory is a member's, else sqlite]
+    #[arg(long, value_name = "BACKEND")]
+    pub(crate) backend: Option<String>,
+    /// Where other members are awaited; nothing listens there if there are none
+    #[arg(
+        long,
+        value_name = "URLS",
+        value_delimiter = ',',
+        default_value = "http://localhost:2380"
+    )]
+    pub(crate) listen_peer_urls: Vec<ListenUrl>,
+    /// Where other members reach this one, and what `member list` shows
     #[arg(
         long,
         value_name = "URLS",
@@ -87,10 +111,47 @@ pub(crate) struct MemberFlags {
         default_value = "http://localhost:2380"
     )]
     pub(crate) initial_advertise_peer_urls: Vec<String>,
-    /// Set SO_REUSEPORT on listeners
-    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_value = "false",
+    /// The members of a new cluster, as name=URL, separated by commas; each is given the same list
+    #[arg(long, value_name = "MEMBERS", value_delimiter = ',')]
+    pub(crate) initial_cluster: Vec<String>,
+    /// Whether the members of --initial-cluster make a new cluster or this one joins them: new or existing
+    #[arg(long, value_name = "STATE", default_value = "new")]
+    pub(crate) initial_cluster_state: String,
+    /// What sets a new cluster apart from others with the same members
+    #[arg(long, value_name = "TOKEN", default_value = "etcd-cluster")]
+    pub(crate) initial_cluster_token: String,
+    /// Members of a cluster to join, separated by commas
+    #[arg(long, value_name = "ADDRESSES", value_delimiter = ',')]
+    pub(crate) join: Vec<String>,
+    /// This member's certificate towards other members, with its chain (PEM); read again when it changes
+    #[arg(long, value_name = "FILE")]
+    pub(crate) peer_cert_file: Option<PathBuf>,
+    /// Its private key (PEM)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) peer_key_file: Option<PathBuf>,
+    /// Who must have signed the other members' certificates (PEM)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) peer_trusted_ca_file: Option<PathBuf>,
+    /// Members always ask each other for certificates when they have their own
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_value = "false", hide = true,
           default_missing_value = "true", value_parser = go_bool, action = ArgAction::Set)]
-    pub(crate) socket_reuse_port: bool,
+    pub(crate) peer_client_cert_auth: bool,
+    /// Not supported: give --peer-cert-file, --peer-key-file and --peer-trusted-ca-file
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_value = "false", hide = true,
+          default_missing_value = "true", value_parser = go_bool, action = ArgAction::Set)]
+    pub(crate) peer_auto_tls: bool,
+    /// Understood, and derived from --election-timeout
+    #[arg(long, value_name = "MS", default_value_t = 100, hide = true)]
+    pub(crate) heartbeat_interval: u64,
+    /// Milliseconds without a leader after which an election begins, at the earliest
+    #[arg(long, value_name = "MS", default_value_t = 600)]
+    pub(crate) election_timeout: u64,
+    /// Members that vote, an odd number
+    #[arg(long, value_name = "N", default_value_t = 3)]
+    pub(crate) voters: u32,
+    /// Members beyond the voters that keep a replica and take a voter's place when it fails
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) standbys: u32,
 }
 
 /// What a client may ask for at most.

@@ -1,5 +1,6 @@
 //! What the operator wants, from the command line, the environment and a file, checked as a whole.
 
+mod cluster;
 mod errors;
 mod flags;
 mod sources;
@@ -14,6 +15,7 @@ use std::time::Duration;
 use actors::AutoCompaction;
 use clap::{ArgMatches, CommandFactory, FromArgMatches};
 
+pub(crate) use cluster::{Backend, ClusterSettings, InitialMember, PeerTls};
 pub(crate) use errors::SettingsError;
 pub(crate) use flags::{Command, RestoreFlags};
 pub(crate) use tls::TlsSettings;
@@ -42,6 +44,7 @@ pub(crate) enum Request {
 pub(crate) struct Settings {
     pub(crate) name: String,
     pub(crate) data_dir: PathBuf,
+    pub(crate) backend: Backend,
     pub(crate) listen: Listen,
     pub(crate) advertise_client_urls: Vec<String>,
     pub(crate) advertise_peer_urls: Vec<String>,
@@ -217,7 +220,7 @@ fn without_meaning(matches: &ArgMatches) -> Option<String> {
         .collect();
     (!names.is_empty()).then(|| {
         format!(
-            "accepted, but without meaning on a single node: {}",
+            "accepted, but without meaning here: {}",
             names.join(", ")
         )
     })
@@ -226,6 +229,7 @@ fn without_meaning(matches: &ArgMatches) -> Option<String> {
 fn settings_of(line: CommandLine, mut warnings: Vec<String>) -> Result<Settings, SettingsError> {
     let CommandLine {
         member,
+        cluster,
         limits,
         history,
         security,
@@ -249,11 +253,12 @@ fn settings_of(line: CommandLine, mut warnings: Vec<String>) -> Result<Settings,
         hosts: security.host_whitelist.clone(),
     };
     Ok(Settings {
+        advertise_client_urls: advertised,
+        advertise_peer_urls: cluster.initial_advertise_peer_urls.clone(),
+        backend: cluster::backend(cluster, &member.name, &member.data_dir)?,
+        tls: tls::settings(security, &listen, &mut warnings)?,
         name: member.name,
         data_dir: member.data_dir,
-        advertise_client_urls: advertised,
-        advertise_peer_urls: member.initial_advertise_peer_urls,
-        tls: tls::settings(security, &listen, &mut warnings)?,
         listen,
         access,
         limits: limits_of(&limits)?,

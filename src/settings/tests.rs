@@ -77,7 +77,7 @@ fn flags_without_meaning_are_named() {
     );
     assert_eq!(
         settings.warnings,
-        ["accepted, but without meaning on a single node: --initial-cluster, --pre-vote"]
+        ["accepted, but without meaning here: --pre-vote"]
     );
 }
 

@@ -37,7 +37,8 @@ var allScripts = [][]Script{revisionScripts, rangeScripts, streamScripts, putScr
 	watchScripts, watchOrderScripts, leaseScripts, maintenanceScripts, clusterScripts, authScripts, lockScripts,
 	errorScripts, limitScripts, httpScripts, gatewayScripts, tlsScripts, metricsScripts, kubernetesScripts}
 
-var allDivergences = [][]Divergence{leaseDivergences, authDivergences, quotaDivergences, watchDivergences, txnDivergences}
+var allDivergences = [][]Divergence{leaseDivergences, authDivergences, quotaDivergences, watchDivergences, txnDivergences,
+	maintenanceDivergences}
 
 var scriptName = regexp.MustCompile(`^(A\d+\.\d+)[a-z]?_[a-z0-9_]+$`)
 

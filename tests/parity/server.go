@@ -178,11 +178,12 @@ func (s *Server) TLS() *tls.Config {
 	return s.PKI.clientConfig()
 }
 
+// awaitHealth waits until the server serves; an alarm may be raised all the same.
 func (s *Server) awaitHealth(ctx context.Context) error {
 	client := http.Client{Transport: &http.Transport{TLSClientConfig: s.TLS(), DisableKeepAlives: true}, Timeout: 2 * time.Second}
 	deadline := time.After(20 * time.Second)
 	for {
-		if response, err := client.Get(s.URL() + "/health"); err == nil {
+		if response, err := client.Get(s.URL() + "/health?exclude=NOSPACE&exclude=CORRUPT"); err == nil {
 			response.Body.Close()
 			if response.StatusCode == http.StatusOK {
 				return nil

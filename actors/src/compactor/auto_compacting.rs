@@ -37,14 +37,14 @@ pub(super) async fn compact_automatically(
     }
 }
 
-/// That somebody else compacted that far already is as good.
+/// That somebody else compacted that far already is as good, and where another member leads it will.
 async fn compact(store: &Store, revision: Revision) -> Result<(), RequestError> {
     match store.submit_own(Command::Compact(revision)).await {
         Ok(_) => {
             tracing::info!(revision = revision.0, "compacted automatically");
             Ok(())
         }
-        Err(RequestError::Refused(Refusal::Compacted)) => Ok(()),
+        Err(RequestError::Refused(Refusal::Compacted) | RequestError::NotLeader) => Ok(()),
         Err(error) => Err(error),
     }
 }

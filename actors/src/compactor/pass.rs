@@ -6,9 +6,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use model::{Command, Position, Revision};
+use parking_lot::Mutex;
 use tokio::time::{Instant, sleep};
 
 use super::CompactorMeter;
+use super::unreachable::Unreachable;
 use crate::errors::RequestError;
 use crate::shared_state::SharedState;
 use crate::store::Store;
@@ -33,6 +35,7 @@ const RETRY: Duration = Duration::from_secs(1);
 pub(super) struct Pass {
     pub(super) revision: Revision,
     pub(super) shared: Arc<SharedState>,
+    pub(super) unreachable: Arc<Mutex<Unreachable>>,
     pub(super) store: Store,
     pub(super) compactions: Arc<CompactorMeter>,
 }
@@ -45,7 +48,7 @@ impl Pass {
     pub(super) async fn run(self) -> Result<(), RequestError> {
         let begun = Instant::now();
         self.compactions.pass_begun();
-        let mut unreachable = VecDeque::new();
+        let mut unreachable = VecDeque::from(self.unreachable.lock().left());
         let mut next = Some(Bytes::new());
         while let Some(from) = next {
             next = self.look(&from, &mut unreachable);
@@ -71,7 +74,7 @@ impl Pass {
             )
         });
         self.compactions.looked(begun.elapsed(), found.positions.len());
-        unreachable.extend(found.positions);
+        unreachable.extend(self.unreachable.lock().found(found.positions));
         found.next
     }
 
@@ -79,8 +82,11 @@ impl Pass {
         let begun = Instant::now();
         let mut failures = 0;
         while let Err(error) = self.store.submit_own(Command::Scrub(rows.clone())).await {
-            if error == RequestError::Stopped {
-                return Err(error);
+            match error {
+                RequestError::Stopped => return Err(error),
+                // Whoever leads makes the same pass.
+                RequestError::NotLeader => return Ok(()),
+                _ => {}
             }
             if failures == 0 {
                 tracing::warn!(%error, rows = rows.len(), "compacted rows were not deleted and will be tried again");

@@ -225,6 +225,17 @@ impl Deadlines {
         (told, None)
     }
 
+    /// Gives up all leases: those who wait for a renewal are told why.
+    pub(super) fn abandon(self, error: &RequestError) {
+        for running in self.leases.into_values() {
+            if let Stage::Storing { keepers, .. } = running.stage {
+                keepers
+                    .into_iter()
+                    .for_each(|keeper| drop(keeper.answer.send(Err(error.clone()))));
+            }
+        }
+    }
+
     /// At most `room` leases whose time is over, to be revoked; first those whose revocation failed.
     pub(super) fn take_due(&mut self, now_ms: i64, room: usize) -> Vec<LeaseId> {
         let mut due: Vec<LeaseId> = Vec::new();

@@ -22,6 +22,10 @@ impl Hub {
     /// The next batch is durable and applied.
     pub(super) fn committed(&mut self, batch: Arc<CommittedBatch>) {
         let Some(first) = batch.changes.first().map(revision_of) else {
+            // Without changes the revision stays, unless the state was rebuilt from a replica that was ahead.
+            if batch.revision > self.newest_queued() {
+                self.skip_to(batch.revision);
+            }
             return self.cancel_compacted();
         };
         if self.lag_at(&batch, first) > MAX_LAG {

@@ -4,6 +4,23 @@
 //! up: a call whose future is dropped closes the connection, since an answer to it would be taken for
 //! the answer to the next one. Every call has a time limit. Nothing is ever tried again by itself: see
 //! [`Error`] for what a caller may do.
+//!
+//! ```no_run
+//! # async fn example() -> Result<(), dqlite::client::Error> {
+//! use dqlite::client::{Client, Options, PlainConnector};
+//!
+//! let mut client = Client::connect(&PlainConnector, "127.0.0.1:9001", Options::default()).await?;
+//! client.open("ship").await?;
+//! client.execute_sql("CREATE TABLE IF NOT EXISTS log (knots INTEGER) STRICT", &[]).await?;
+//! let insert = client.prepare("INSERT INTO log VALUES (?)").await?;
+//! client.execute(&insert, &[12.into()]).await?;
+//! let mut rows = client.query_sql("SELECT knots FROM log", &[]).await?;
+//! while let Some(row) = rows.next().await? {
+//!     println!("{row:?}");
+//! }
+//! # Ok(())
+//! # }
+//! ```
 
 mod administration;
 mod connection;

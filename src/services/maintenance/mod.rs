@@ -6,7 +6,8 @@ mod snapshot;
 
 use std::sync::Arc;
 
-use model::{Alarm, Command, LeaseId, Reply, Revision};
+use actors::RequestError;
+use model::{AlarmMember, Command, LeaseId, Reply, Revision};
 use proto::etcdserverpb as pb;
 use proto::etcdserverpb::maintenance_server::Maintenance;
 use sha2::{Digest, Sha256};
@@ -14,8 +15,11 @@ use tonic::{Request, Response, Status};
 
 use self::alarm::Asked;
 pub(super) use self::snapshot::clear_leftovers;
-use super::context::RAFT_TERM;
 use super::kv::mismatched;
+#[cfg(feature = "dqlite")]
+use super::Changes;
+#[cfg(feature = "dqlite")]
+use super::cluster_of_several::not_changed;
 use super::streams::{Answers, Session};
 use super::{CLUSTER_VERSION, Context, ETCD_VERSION, STORAGE_VERSION, status};
 
@@ -53,27 +57,23 @@ impl MaintenanceService {
 
     /// What is wrong with this member, for `Status`.
     fn errors(&self) -> Vec<String> {
-        let alarms = self.context.store().alarms();
-        alarms
-            .into_iter()
-            .map(|alarm| alarm::described(self.context.member_id(), alarm))
-            .collect()
+        let store = self.context.store();
+        let leaderless = store.leader_id().is_none().then(|| RequestError::NoLeader.to_string());
+        let alarms = store.alarms().into_iter();
+        let alarms = alarms.map(alarm::described);
+        leaderless.into_iter().chain(alarms).collect()
     }
 }
 
 #[tonic::async_trait]
 impl Maintenance for MaintenanceService {
     async fn alarm(&self, request: Request<pb::AlarmRequest>) -> Result<Response<pb::AlarmResponse>, Status> {
-        let request = request.into_inner();
-        let asked = Asked::from_wire(&request, self.context.member_id())?;
-        let alarms = match asked {
-            Asked::List(kind) => {
-                alarm::listed(self.context.member_id(), kind, &self.context.store().alarms())
-            }
+        let alarms = match Asked::from_wire(&request.into_inner()) {
+            Asked::List(kind) => alarm::listed(kind, &self.context.store().alarms()),
             Asked::Nothing => Vec::new(),
             Asked::Change(action) => {
                 let changed = self.change_alarm(Command::Alarm(action)).await?;
-                alarm::affected(request.member_id, action, changed)
+                alarm::affected(action, changed)
             }
         };
         Ok(Response::new(pb::AlarmResponse {
@@ -84,15 +84,15 @@ impl Maintenance for MaintenanceService {
 
     async fn status(&self, _: Request<pb::StatusRequest>) -> Result<Response<pb::StatusResponse>, Status> {
         let store = self.context.store();
-        let (revision, size) = (store.revision(), store.size().map_err(status::status)?);
+        let (revision, size) = (store.revision(), store.size().await.map_err(status::status)?);
         let index = u64::try_from(revision.0).unwrap_or_default();
         Ok(Response::new(pb::StatusResponse {
             header: self.context.header(revision),
             version: ETCD_VERSION.into(),
             db_size: signed(size.allocated),
-            leader: self.context.member_id(),
+            leader: store.leader_id().unwrap_or(0),
             raft_index: index,
-            raft_term: RAFT_TERM,
+            raft_term: self.context.raft_term(),
             raft_applied_index: index,
             errors: self.errors(),
             db_size_in_use: signed(size.in_use),
@@ -147,6 +147,12 @@ impl Maintenance for MaintenanceService {
         &self,
         request: Request<pb::MoveLeaderRequest>,
     ) -> Result<Response<pb::MoveLeaderResponse>, Status> {
+        #[cfg(feature = "dqlite")]
+        if let Changes::Several(changes) = self.context.changes() {
+            let target = request.into_inner().target_id;
+            changes.transfer(target).await.map_err(not_changed)?;
+            return Ok(Response::new(pb::MoveLeaderResponse { header: None }));
+        }
         if request.into_inner().target_id != self.context.member_id() {
             return Err(Status::failed_precondition("etcdserver: bad leader transferee"));
         }
@@ -167,7 +173,7 @@ impl Maintenance for MaintenanceService {
 }
 
 /// A hash of all that the store holds. etcd hashes its database file, which no other server can have.
-fn whole_hash(keys: &model::HashKv, mut leases: Vec<LeaseId>, alarms: &[Alarm]) -> u32 {
+fn whole_hash(keys: &model::HashKv, mut leases: Vec<LeaseId>, alarms: &[AlarmMember]) -> u32 {
     leases.sort_unstable();
     let mut digest = Sha256::new();
     digest.update(keys.hash.to_be_bytes());

@@ -32,7 +32,7 @@ impl Watch for WatchService {
         &self,
         request: Request<Streaming<pb::WatchRequest>>,
     ) -> Result<Response<Self::WatchStream>, Status> {
-        let session = WatchSession::new(Arc::clone(&self.context), request.into_inner());
+        let session = WatchSession::new(Arc::clone(&self.context), request);
         Ok(Response::new(session.answers()))
     }
 }

@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use actors::{WatchRequests, WatchResponse, WatchResponses};
 use proto::etcdserverpb as pb;
-use tonic::{Status, Streaming};
+use tonic::{Request, Status, Streaming};
 
 use super::fragment::fragments;
-use crate::services::streams::{Session, Shutdown, on_shutdown};
+use crate::services::streams::{LeaderLost, Session, Shutdown, on_leader_lost, on_shutdown};
 use crate::services::{Context, convert, status};
 
 /// A client's stream. Dropping it, when the client goes away, closes the hub's side of it.
@@ -25,11 +25,13 @@ pub(super) struct WatchSession {
     /// What is left of a response that was split.
     fragments: VecDeque<pb::WatchResponse>,
     shutdown: Shutdown,
+    leader_lost: LeaderLost,
 }
 
 /// What happened next on a stream.
 enum Turn {
     Shutdown,
+    LeaderLost,
     Received(Result<Option<pb::WatchRequest>, Status>),
     Told(Option<WatchResponse>),
 }
@@ -44,7 +46,9 @@ async fn receive(
 }
 
 impl WatchSession {
-    pub(super) fn new(context: Arc<Context>, inbound: Streaming<pb::WatchRequest>) -> Self {
+    pub(super) fn new(context: Arc<Context>, request: Request<Streaming<pb::WatchRequest>>) -> Self {
+        let leader_lost = on_leader_lost(context.store(), request.metadata());
+        let inbound = request.into_inner();
         let (requests, responses) = context.store().open_watch_stream();
         let shutdown = on_shutdown(context.shutdown());
         Self {
@@ -55,6 +59,7 @@ impl WatchSession {
             responses,
             fragments: VecDeque::new(),
             shutdown,
+            leader_lost,
         }
     }
 
@@ -63,6 +68,7 @@ impl WatchSession {
         tokio::select! {
             biased;
             () = &mut self.shutdown => Turn::Shutdown,
+            () = &mut self.leader_lost => Turn::LeaderLost,
             received = receive(&self.requests, &mut self.inbound), if self.listening => Turn::Received(received),
             told = self.responses.next() => Turn::Told(told),
         }
@@ -105,6 +111,7 @@ impl Session for WatchSession {
                 }
                 Turn::Received(Err(broken)) => return Some(Err(status::of_received(broken))),
                 Turn::Told(Some(told)) => return Some(Ok(self.answer(told))),
+                Turn::LeaderLost => return Some(Err(status::no_leader())),
                 Turn::Told(None) | Turn::Shutdown => return Some(Err(status::stopped())),
             }
         }

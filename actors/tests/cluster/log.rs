@@ -1,0 +1,190 @@
+//! The members' log, with a record of everything that was ever stored in it, and with what can happen to it.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use journal::{
+    AppendError, Claim, Identity, Journal, MemoryCluster, MemoryJournal, ReadError, Reader, SharedLog, Size,
+};
+use model::{Effect, Event, Position, Revision};
+use parking_lot::{Condvar, Mutex};
+
+/// Everything that was stored, in order, also what was scrubbed since.
+#[derive(Clone, Default)]
+pub struct Record(Arc<Mutex<Vec<Effect>>>);
+
+impl Record {
+    /// All of it.
+    pub fn effects(&self) -> Vec<Effect> {
+        self.0.lock().clone()
+    }
+
+    /// The events, in order.
+    pub fn events(&self) -> Vec<Event> {
+        let effects = self.0.lock();
+        effects.iter().filter_map(event_of).cloned().collect()
+    }
+}
+
+fn event_of(effect: &Effect) -> Option<&Event> {
+    match effect {
+        Effect::Key(event) => Some(event),
+        _ => None,
+    }
+}
+
+/// Appends that a test holds up, by member.
+#[derive(Default)]
+struct Held {
+    members: Mutex<HashSet<u64>>,
+    changed: Condvar,
+}
+
+/// One member's hold on the log.
+#[derive(Clone)]
+pub struct MemberLog {
+    member: u64,
+    inner: Arc<dyn SharedLog>,
+    reader: Arc<Replica>,
+    record: Record,
+    held: Arc<Held>,
+}
+
+impl MemberLog {
+    pub fn new(cluster: &MemoryCluster, member: u64, record: &Record) -> Self {
+        Self {
+            member,
+            inner: cluster.member(member),
+            reader: Arc::new(Replica {
+                log: cluster.reader(),
+                frozen: Mutex::new(None),
+            }),
+            record: record.clone(),
+            held: Arc::default(),
+        }
+    }
+
+    /// Holds this member's appends up until they are released.
+    pub fn hold_appends(&self) {
+        self.held.members.lock().insert(self.member);
+    }
+
+    /// Lets this member's appends go on.
+    pub fn release_appends(&self) {
+        self.held.members.lock().remove(&self.member);
+        self.held.changed.notify_all();
+    }
+
+    /// From now on this member reads the log as it is at this moment.
+    pub fn freeze_replica(&self) {
+        self.reader.freeze();
+    }
+
+    /// This member reads the whole log again.
+    pub fn thaw_replica(&self) {
+        *self.reader.frozen.lock() = None;
+    }
+}
+
+impl SharedLog for MemberLog {
+    fn claim(&self) -> Result<Claim, AppendError> {
+        self.inner.claim()
+    }
+
+    fn writer(&self, claim: &Claim) -> Result<Box<dyn Journal>, AppendError> {
+        Ok(Box::new(Writer {
+            log: self.clone(),
+            inner: self.inner.writer(claim)?,
+        }))
+    }
+
+    fn reader(&self) -> Arc<dyn Reader> {
+        Arc::clone(&self.reader) as Arc<dyn Reader>
+    }
+
+    fn image(&self) -> Result<Bytes, ReadError> {
+        self.inner.image()
+    }
+
+    fn replay_image(&self, image: Vec<Bytes>, sink: &mut dyn FnMut(Effect)) -> Result<(), ReadError> {
+        self.inner.replay_image(image, sink)
+    }
+}
+
+struct Writer {
+    log: MemberLog,
+    inner: Box<dyn Journal>,
+}
+
+impl Journal for Writer {
+    fn append(&mut self, effects: &[Effect]) -> Result<(), AppendError> {
+        let mut held = self.log.held.members.lock();
+        while held.contains(&self.log.member) {
+            let waited = self.log.held.changed.wait_for(&mut held, Duration::from_secs(20));
+            assert!(!waited.timed_out(), "a test forgot the appends that it held up");
+        }
+        drop(held);
+        let mut record = self.log.record.0.lock();
+        let outcome = self.inner.append(effects);
+        if matches!(outcome, Ok(()) | Err(AppendError::Lost(_))) {
+            record.extend_from_slice(effects);
+        }
+        outcome
+    }
+
+    fn upkeep(&mut self) -> Result<bool, AppendError> {
+        self.inner.upkeep()
+    }
+}
+
+/// A member's replica: the log itself, or the log as it was.
+struct Replica {
+    log: Arc<dyn Reader>,
+    frozen: Mutex<Option<Arc<dyn Reader>>>,
+}
+
+impl Replica {
+    fn freeze(&self) {
+        let mut effects = Vec::new();
+        let replayed = self.log.replay(&mut |effect| effects.push(effect));
+        replayed.expect("a log in memory");
+        let mut copy = MemoryJournal::new();
+        copy.append(&effects).expect("a log in memory");
+        *self.frozen.lock() = Some(copy.reader());
+    }
+
+    fn now(&self) -> Arc<dyn Reader> {
+        self.frozen
+            .lock()
+            .clone()
+            .unwrap_or_else(|| Arc::clone(&self.log))
+    }
+}
+
+impl Reader for Replica {
+    fn replay(&self, sink: &mut dyn FnMut(Effect)) -> Result<(), ReadError> {
+        self.now().replay(sink)
+    }
+
+    fn values(&self, positions: &[Position]) -> Result<Vec<Option<Bytes>>, ReadError> {
+        self.now().values(positions)
+    }
+
+    fn events(&self, from: Revision, budget: usize) -> Result<Vec<Event>, ReadError> {
+        self.now().events(from, budget)
+    }
+
+    fn size(&self) -> Result<Size, ReadError> {
+        self.now().size()
+    }
+
+    fn snapshot(&self, to: &std::path::Path) -> Result<(), ReadError> {
+        self.now().snapshot(to)
+    }
+
+    fn identity(&self) -> Identity {
+        self.now().identity()
+    }
+}
