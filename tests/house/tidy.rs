@@ -123,7 +123,9 @@ fn code_is_unsafe_only_where_dqlite_is() {
 }
 
 fn beside_dqlite(name: &str) -> bool {
-    name.starts_with("dqlite-sys/") || name.starts_with("dqlite/")
+    ["dqlite-sys/", "dqlite/src/node/", "dqlite/tests/"]
+        .iter()
+        .any(|folder| name.starts_with(folder))
 }
 
 /// What becomes part of dqlite has dqlite's licence, and nothing else has.

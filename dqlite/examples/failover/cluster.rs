@@ -11,13 +11,15 @@ use std::time::{Duration, Instant};
 use dqlite::client::leader::{Finder, Led, Patience};
 use dqlite::client::{Client, Options};
 use dqlite::dial::Dialer;
-use dqlite::tls::Tls;
 use dqlite::wire::{Member, Role};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use tempfile::TempDir;
 use tokio::time::sleep;
 
 use crate::{Outcome, node};
+
+/// What the kernel counts processor time in (`USER_HZ`).
+const TICKS_PER_SECOND: f64 = 100.0;
 
 /// Three nodes.
 pub(crate) struct Cluster {
@@ -62,7 +64,7 @@ impl Cluster {
         for member in &members {
             certify(&folder.path().join(member.id.to_string()), &authority)?;
         }
-        let dialer = Dialer::tls(Tls::load(node::tls(&folder.path().join("1")))?);
+        let dialer = node::dialer(node::tls(&folder.path().join("1"))?.as_ref());
         let options = Options {
             timeout: Duration::from_secs(2),
             ..Options::default()
@@ -114,6 +116,8 @@ impl Cluster {
     async fn find(&mut self) -> Outcome<Led> {
         let mut led = self.finder.find(&self.members, Duration::from_secs(60)).await?;
         led.client.open("db").await?;
+        let create = "CREATE TABLE IF NOT EXISTS t (n INTEGER PRIMARY KEY, v BLOB)";
+        led.client.execute_sql(create, &[]).await?;
         Ok(led)
     }
 
@@ -133,6 +137,26 @@ impl Cluster {
             }
             sleep(Duration::from_millis(10)).await;
         }
+    }
+
+    /// Waits, and tells how much of a processor each node used meanwhile.
+    pub(crate) async fn rest(&self, time: Duration) -> Outcome<f64> {
+        let before = self.used()?;
+        sleep(time).await;
+        let used = self.used()?.saturating_sub(before);
+        Ok(used as f64 / TICKS_PER_SECOND / time.as_secs_f64() / self.children.len() as f64)
+    }
+
+    /// Ticks that the nodes have used, in user and in kernel mode.
+    fn used(&self) -> Outcome<u64> {
+        let mut used = 0;
+        for child in &self.children {
+            let stat = fs::read_to_string(format!("/proc/{}/stat", child.id()))?;
+            let behind_the_name = stat.rsplit(')').next().unwrap_or_default();
+            let fields: Vec<_> = behind_the_name.split_whitespace().collect();
+            used += fields[11].parse::<u64>()? + fields[12].parse::<u64>()?;
+        }
+        Ok(used)
     }
 
     /// Writes for a while, and counts what goes wrong.
@@ -191,8 +215,6 @@ impl Drop for Cluster {
 }
 
 async fn write(led: &mut Led) -> Outcome<()> {
-    let create = "CREATE TABLE IF NOT EXISTS t (n INTEGER PRIMARY KEY, v BLOB)";
-    led.client.execute_sql(create, &[]).await?;
     led.client
         .execute_sql("INSERT INTO t (v) VALUES (randomblob(1024))", &[])
         .await?;

@@ -1,9 +1,11 @@
 //! How long a cluster is without a leader when its leader dies, and how often it loses one for no reason.
 //!
 //! Three nodes, each a process of its own, over TLS on the loopback address:
-//! `cargo run --release -p taffrail-dqlite --example failover -- <latency in ms> <deaths> <busy threads> <calm seconds>`.
-//! First writes go on for the calm seconds beside the busy threads, and changes of the leader are counted.
-//! Then the leader is killed again and again, and the time until a write succeeds is told.
+//! `cargo run --release -p taffrail-dqlite --example failover -- <latency in ms> <deaths> <busy threads> <seconds>`.
+//! First the nodes rest for so many seconds, and what they use is told. Then writes go on as long beside the
+//! busy threads, and changes of the leader are counted. Then the leader is killed again and again, and
+//! the time until a write succeeds is told. `FAILOVER_PLAIN=1` leaves TLS out, and
+//! `FAILOVER_DQLITE_MANAGES_ROLES=1` lets the C library manage roles.
 
 mod cluster;
 mod node;
@@ -29,8 +31,13 @@ async fn main() -> Outcome<()> {
     let begun = Instant::now();
     let mut cluster = Cluster::start(latency).await?;
     println!("latency {latency} ms: three voters after {:?}", begun.elapsed());
+    let rest = Duration::from_secs(calm);
+    println!(
+        "idle: {:.2} % of a processor for each node",
+        100.0 * cluster.rest(rest).await?
+    );
     let load = Load::start(busy);
-    let watched = cluster.watch_calm(Duration::from_secs(calm)).await?;
+    let watched = cluster.watch_calm(rest).await?;
     println!("calm: {watched}");
     let mut times = Vec::new();
     for _ in 0..deaths {
