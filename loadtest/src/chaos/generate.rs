@@ -7,8 +7,8 @@ use std::collections::{BTreeMap, BinaryHeap};
 use fastrand::Rng;
 
 use super::history::{
-    Answer, Call, Compare, DeleteRange, History, Moment, Operation, Outcome, Put, Range, Relation, Request, Stream,
-    Target, Txn, Watch, Watched, prefix_end,
+    Answer, Call, Compare, DeleteRange, History, Moment, Operation, Outcome, Put, Range, Relation, Request,
+    Stream, Target, Txn, Watch, Watched, prefix_end,
 };
 use super::model::{Reply, State};
 use super::replay::Replay;
@@ -210,7 +210,12 @@ impl Cluster {
     }
 
     fn alone(&mut self, member: u32, range: &Range) -> Reply {
-        let shown = self.shown.get(&member).copied().unwrap_or(1).min(self.state.revision());
+        let shown = self
+            .shown
+            .get(&member)
+            .copied()
+            .unwrap_or(1)
+            .min(self.state.revision());
         let revision = self.rng.i64(shown..=self.state.revision());
         self.shown.insert(member, revision);
         let state = &self.states[usize::try_from(revision).expect("positive")];
@@ -346,9 +351,9 @@ impl Cluster {
 
     fn response(&mut self, watch: &Watch, revision: i64) -> Option<Watched> {
         let events = self.replay.between(revision, revision);
-        let wanted = events.flat_map(|(_, events)| events).filter(|event| {
-            super::history::in_range(&event.pair.key, &watch.key, &watch.range_end)
-        });
+        let wanted = events
+            .flat_map(|(_, events)| events)
+            .filter(|event| super::history::in_range(&event.pair.key, &watch.key, &watch.range_end));
         let mut events: Vec<_> = wanted.cloned().collect();
         if !watch.prev_kv {
             events.iter_mut().for_each(|event| event.previous = None);

@@ -44,7 +44,11 @@ fn contents(history: &History, replay: &Replay) -> Vec<Violation> {
         } else if range.revision > revision {
             violations.push(violation(call, "a revision that is in the future"));
         } else {
-            let read_at = if range.revision > 0 { range.revision } else { revision };
+            let read_at = if range.revision > 0 {
+                range.revision
+            } else {
+                revision
+            };
             questions.push((read_at, (call, range, found)));
         }
     }

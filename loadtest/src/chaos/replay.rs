@@ -96,10 +96,7 @@ mod tests {
         replay.visit(vec![(3, "x"), (1, "y"), (4, "z"), (2, "w")], |state, name| {
             seen.push((name, state.pair("a").is_some(), state.pair("b").is_some()));
         });
-        assert_eq!(
-            seen,
-            [("y", false, false), ("w", true, true), ("x", false, true)]
-        );
+        assert_eq!(seen, [("y", false, false), ("w", true, true), ("x", false, true)]);
         let previous: Vec<_> = replay
             .between(3, 9)
             .flat_map(|(_, events)| events)

@@ -357,7 +357,8 @@ fn a_member_that_goes_back_is_caught() {
 fn a_serializable_read_of_what_never_was_is_caught() {
     let lie = |history: &mut History| {
         let reads = places(history, |call, answer| {
-            let values = matches!(&call.request, Request::Range(range) if range.serializable && !range.keys_only);
+            let values =
+                matches!(&call.request, Request::Range(range) if range.serializable && !range.keys_only);
             values && matches!(&answer.body, Body::Range(found) if !found.pairs.is_empty())
         });
         let read = middle(&reads)?;

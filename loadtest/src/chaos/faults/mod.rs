@@ -129,7 +129,9 @@ fn begin_fault(cluster: &mut Cluster, fault: Fault) -> Result<Hurt> {
         Fault::KillMajority => {
             let leader = Victim::Leader.find(cluster)?;
             let most = cluster.len() / 2 + 1;
-            (0..most).map(|behind| (leader + behind) % cluster.len()).collect()
+            (0..most)
+                .map(|behind| (leader + behind) % cluster.len())
+                .collect()
         }
         Fault::Slow { .. } => (0..cluster.len()).collect(),
         Fault::Kill(victim)

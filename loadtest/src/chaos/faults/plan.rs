@@ -95,7 +95,10 @@ mod tests {
         let all = [Kind::Kill, Kind::Pause, Kind::Slow];
         for round in plan(&all, 3, 1).chunks_exact(3).take(20) {
             let of = |wanted: fn(Fault) -> bool| round.iter().filter(|planned| wanted(planned.fault)).count();
-            assert_eq!(of(|fault| matches!(fault, Fault::Kill(_) | Fault::KillMajority)), 1);
+            assert_eq!(
+                of(|fault| matches!(fault, Fault::Kill(_) | Fault::KillMajority)),
+                1
+            );
             assert_eq!(of(|fault| matches!(fault, Fault::Pause(_))), 1);
             assert_eq!(of(|fault| matches!(fault, Fault::Slow { .. })), 1);
         }

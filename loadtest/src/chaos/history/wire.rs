@@ -6,8 +6,8 @@ use proto::etcdserverpb::{self as pb, compare, request_op, response_op};
 use proto::mvccpb;
 
 use super::{
-    Answer, Body, Compare, DeleteRange, Event, Operation, Outcome, Pair, Put, Range, RangeBody, Refusal, Relation,
-    Request, Target, Text, Txn, Watch, Watched,
+    Answer, Body, Compare, DeleteRange, Event, Operation, Outcome, Pair, Put, Range, RangeBody, Refusal,
+    Relation, Request, Target, Text, Txn, Watch, Watched,
 };
 use crate::client::CallError;
 use crate::client::wire::frame;
@@ -338,7 +338,12 @@ mod tests {
             refused("3", "etcdserver: user name is empty"),
             Refused::Definitely(Refusal::Other(_))
         ));
-        for (code, message) in [("14", "etcdserver: leader changed"), ("2", "?"), ("13", "?"), ("4", "")] {
+        for (code, message) in [
+            ("14", "etcdserver: leader changed"),
+            ("2", "?"),
+            ("13", "?"),
+            ("4", ""),
+        ] {
             assert!(matches!(refused(code, message), Refused::Perhaps(_)), "{code}");
         }
         assert!(matches!(

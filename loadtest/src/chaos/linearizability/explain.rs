@@ -115,15 +115,12 @@ fn cut(history: &History, sightings: &Sightings, moment: Moment) -> (Vec<Call>, 
         call
     };
     let seen = sightings.seen.iter().filter(|(_, seen)| **seen <= moment);
-    let seen: BTreeMap<_, _> =
-        seen.map(|(revision, moment)| (*revision, *moment)).collect();
+    let seen: BTreeMap<_, _> = seen.map(|(revision, moment)| (*revision, *moment)).collect();
     let events = sightings
         .events
         .iter()
         .filter(|(revision, _)| seen.contains_key(revision));
-    let events = events
-        .map(|(revision, seen)| (*revision, seen.clone()))
-        .collect();
+    let events = events.map(|(revision, seen)| (*revision, seen.clone())).collect();
     let sightings = Sightings {
         events,
         seen,
@@ -187,7 +184,8 @@ impl Scene<'_> {
         let revision = self.stuck.state.revision();
         if let Some(call) = self.stuck.misfit.and_then(|op| self.call(op)) {
             let reply = self.stuck.state.clone().apply(&call.request).0;
-            let why = format!("the first call is wrong: at revision {revision} it should have been {reply:?}");
+            let why =
+                format!("the first call is wrong: at revision {revision} it should have been {reply:?}");
             return (why, vec![call]);
         }
         let next = self.next();

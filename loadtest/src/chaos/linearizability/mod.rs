@@ -75,8 +75,6 @@ pub fn check(history: &History, sightings: &Sightings) -> Verdict {
     match end {
         Ok(End::Found(replay)) => Verdict::Linearizable(Box::new(replay)),
         Ok(End::Exhausted) => Verdict::Undecided,
-        Ok(End::None(_)) | Err(_) => {
-            Verdict::NotLinearizable(Box::new(explain::explain(history, sightings)))
-        }
+        Ok(End::None(_)) | Err(_) => Verdict::NotLinearizable(Box::new(explain::explain(history, sightings))),
     }
 }

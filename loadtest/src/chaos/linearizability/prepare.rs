@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::{Seen, Sightings};
 use crate::chaos::history::{
-    Body, Call, DeleteRange, History, Moment, Operation, Outcome, Put, Range, RangeBody, Refusal, Request, Start, Text,
+    Body, Call, DeleteRange, History, Moment, Operation, Outcome, Put, Range, RangeBody, Refusal, Request,
+    Start, Text,
 };
 
 /// Something that must be taken at one moment of its interval.

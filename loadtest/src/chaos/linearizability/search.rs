@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 
 use super::prepare::{Op, Prepared, What, is_free};
-use super::{MOST_CONFIGURATIONS, MOST_STEPS};
 use super::visited::{Visited, wide_hash};
+use super::{MOST_CONFIGURATIONS, MOST_STEPS};
 use crate::chaos::history::{Moment, Outcome};
 use crate::chaos::model::{Change, Reply, State};
 use crate::chaos::replay::Replay;

@@ -94,5 +94,9 @@ pub(super) fn same_range(range: &Range, ours: &RangeBody, theirs: &RangeBody) ->
         ..pair.clone()
     };
     (ours.count, ours.more) == (theirs.count, theirs.more)
-        && ours.pairs.iter().cloned().eq(theirs.pairs.iter().map(without_lease))
+        && ours
+            .pairs
+            .iter()
+            .cloned()
+            .eq(theirs.pairs.iter().map(without_lease))
 }

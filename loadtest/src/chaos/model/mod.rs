@@ -11,9 +11,7 @@ mod txn;
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{Hash, Hasher};
 
-use super::history::{
-    Answer, Body, Event, Outcome, Pair, Range, RangeBody, Refusal, Request, Start, Text,
-};
+use super::history::{Answer, Body, Event, Outcome, Pair, Range, RangeBody, Refusal, Request, Start, Text};
 
 /// Keys and leases after some number of requests.
 #[derive(Clone, Debug, PartialEq, Eq)]

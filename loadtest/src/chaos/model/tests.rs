@@ -70,19 +70,13 @@ fn only_changes_of_keys_take_revisions() {
         panic!("the key was changed at 2");
     };
     let pair = state.pair("a").expect("a key");
-    assert_eq!(
-        (pair.create_revision, pair.mod_revision, pair.version),
-        (2, 3, 2)
-    );
+    assert_eq!((pair.create_revision, pair.mod_revision, pair.version), (2, 3, 2));
 }
 
 #[test]
 fn a_lease_takes_its_keys_along_at_one_revision() {
     let mut state = State::default();
-    assert_eq!(
-        refusal(&mut state, &put("a", "1", 7)),
-        Refusal::LeaseNotFound
-    );
+    assert_eq!(refusal(&mut state, &put("a", "1", 7)), Refusal::LeaseNotFound);
     body(&mut state, &Request::LeaseGrant { id: 7, ttl: 9 }, 1);
     assert_eq!(
         refusal(&mut state, &Request::LeaseGrant { id: 7, ttl: 9 }),

@@ -269,8 +269,11 @@ impl Cluster {
                 let status = frame(&StatusRequest {});
                 let method = "/etcdserverpb.Maintenance/Status";
                 let answer = runtime.block_on(ask::<StatusResponse>(&node.member, method, status));
-                let leads = answer
-                    .is_ok_and(|status| status.header.is_some_and(|header| header.member_id == status.leader));
+                let leads = answer.is_ok_and(|status| {
+                    status
+                        .header
+                        .is_some_and(|header| header.member_id == status.leader)
+                });
                 if leads {
                     return Ok(number);
                 }
@@ -296,7 +299,8 @@ impl Cluster {
                 });
                 let member = self.nodes[node].member.clone();
                 let method = "/etcdserverpb.KV/Range";
-                let Err(error) = runtime.block_on(ask::<proto::etcdserverpb::RangeResponse>(&member, method, read))
+                let Err(error) =
+                    runtime.block_on(ask::<proto::etcdserverpb::RangeResponse>(&member, method, read))
                 else {
                     break;
                 };
@@ -351,7 +355,11 @@ fn runtime() -> Result<tokio::runtime::Runtime> {
         .context("no runtime")
 }
 
-async fn ask<R: Message + Default>(member: &Member, method: &'static str, request: bytes::Bytes) -> Result<R> {
+async fn ask<R: Message + Default>(
+    member: &Member,
+    method: &'static str,
+    request: bytes::Bytes,
+) -> Result<R> {
     let answer = async {
         let connection = member.connect(LIMIT).await?;
         let mut answer = connection.route(method)?.call(request).await?;

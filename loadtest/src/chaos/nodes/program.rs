@@ -125,7 +125,10 @@ mod tests {
             peer_url: "http://p".to_owned(),
             cluster: "n1=http://p".to_owned(),
         };
-        assert_eq!(place.fill("--initial-cluster={cluster}"), "--initial-cluster=n1=http://p");
+        assert_eq!(
+            place.fill("--initial-cluster={cluster}"),
+            "--initial-cluster=n1=http://p"
+        );
         assert_eq!(
             place.fill("{name} {data} {folder} {client_url} {peer_url}"),
             "n1 /f/disk/data /f http://c http://p"

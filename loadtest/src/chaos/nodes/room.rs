@@ -91,7 +91,9 @@ impl Room {
     /// Connects to an address in this room.
     pub(crate) async fn connect(&self, address: String) -> Result<TcpStream> {
         let (sender, answer) = oneshot::channel();
-        self.dial.send((address, sender)).context("the dialer has ended")?;
+        self.dial
+            .send((address, sender))
+            .context("the dialer has ended")?;
         let socket = answer.await.context("the dialer has ended")??;
         socket.set_nonblocking(true)?;
         Ok(TcpStream::from_std(socket)?)

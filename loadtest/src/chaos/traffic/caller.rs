@@ -51,15 +51,16 @@ impl Caller {
 
     /// The same, going to another member when one does not answer.
     pub(super) fn roaming(self) -> Self {
-        Self {
-            roams: true,
-            ..self
-        }
+        Self { roams: true, ..self }
     }
 
     /// The same, for a client that knows one member only, which is taken down under its number.
     pub(super) fn at(self, first: usize) -> Self {
-        Self { first, member: 0, ..self }
+        Self {
+            first,
+            member: 0,
+            ..self
+        }
     }
 
     /// Makes a call and takes it down. None if there was no connection, so that nothing was sent.

@@ -116,7 +116,11 @@ impl Kubernetes {
     fn learn_pages(&mut self, range: &Range, revision: i64, found: &[Pair], more: bool) {
         let last = found.last().filter(|_| more && range.limit == PAGE);
         self.page = last.map(|pair| {
-            let at = if range.revision > 0 { range.revision } else { revision };
+            let at = if range.revision > 0 {
+                range.revision
+            } else {
+                revision
+            };
             (format!("{}\0", pair.key).into(), at)
         });
     }

@@ -251,13 +251,13 @@ async fn everybody(run: &Run, members: &Arc<[Member]>, load: Load) {
             }
         }
     }
-    let compactor = Caller::new(
-        load.clients + load.roaming,
-        members,
-        &run.recorder,
-        load.limit,
-    );
-    tasks.spawn(compact(run.clone(), compactor.roaming(), load.compaction, rng.fork()));
+    let compactor = Caller::new(load.clients + load.roaming, members, &run.recorder, load.limit);
+    tasks.spawn(compact(
+        run.clone(),
+        compactor.roaming(),
+        load.compaction,
+        rng.fork(),
+    ));
     for member in members.iter() {
         let prefix = load.profile.prefix();
         tasks.spawn(watcher::collect(run.clone(), member.clone(), prefix));

@@ -162,9 +162,7 @@ impl<'v, I: Iterator<Item = &'v Event>> Walk<'v, '_, I> {
                 return Ok(());
             }
         };
-        Err(self
-            .view
-            .violation(Guarantee::Bookmarkable, response.at, &text))
+        Err(self.view.violation(Guarantee::Bookmarkable, response.at, &text))
     }
 
     /// Only history that is gone ends a watch.
@@ -173,7 +171,10 @@ impl<'v, I: Iterator<Item = &'v Event>> Walk<'v, '_, I> {
         if told == 0 || (self.next < told && self.compactions.is_one(told, response.at)) {
             return Ok(());
         }
-        let text = format!("it was cancelled by compaction {told} though it had come to {}", self.next);
+        let text = format!(
+            "it was cancelled by compaction {told} though it had come to {}",
+            self.next
+        );
         Err(self.view.violation(Guarantee::Lasting, response.at, &text))
     }
 
