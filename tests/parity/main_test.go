@@ -1,6 +1,7 @@
 package parity
 
 import (
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -14,7 +15,7 @@ const parallelScripts = 8
 
 func TestMain(m *testing.M) {
 	flag.Parse()
-	if err := prepare(); err != nil {
+	if err := errors.Join(prepare(), keepDataInMemory()); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
