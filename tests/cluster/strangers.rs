@@ -49,8 +49,7 @@ async fn dqlite_is_not_spoken_with_strangers() {
 }
 
 /// Starts a fourth member with these files, and waits until it has been turned away often enough to know.
-async fn is_turned_away(cluster: &mut Cluster, files: &PeerFiles) {
-    let index = cluster.add_node(None);
+async fn is_turned_away(cluster: &mut Cluster, index: usize, files: &PeerFiles) {
     let join = format!("--join={}:2380", cluster.nodes[0].host);
     cluster.nodes[index].flags = files.flags();
     cluster.nodes[index].start(&[&join]);
@@ -74,18 +73,19 @@ async fn members_with_bad_certificates_are_turned_away() {
         ..Plan::default()
     })
     .await;
-    let host = format!("{}4", cluster.nodes[0].host.trim_end_matches('1'));
+    let fourth = cluster.add_node(None);
+    let host = cluster.nodes[fourth].host.clone();
     let home = cluster.home().to_owned();
 
     let stranger = Authority::new("strangers");
     let trusted = cluster.authority.take().expect("an authority");
     let files = PeerFiles::write(&home, "stranger", &trusted, &stranger.issue(&[&host]));
-    is_turned_away(&mut cluster, &files).await;
+    is_turned_away(&mut cluster, fourth, &files).await;
 
     let expired = trusted.issue_with(&[&host], |parameters| {
         parameters.not_before = rcgen::date_time_ymd(2020, 1, 1);
         parameters.not_after = rcgen::date_time_ymd(2021, 1, 1);
     });
     let files = PeerFiles::write(&home, "expired", &trusted, &expired);
-    is_turned_away(&mut cluster, &files).await;
+    is_turned_away(&mut cluster, fourth, &files).await;
 }

@@ -42,7 +42,8 @@ pub(super) async fn settle(context: &Context) -> Result<Standing, StartError> {
     Ok(match context.own_role(&members) {
         _ if joining => Standing::Joining { obstacle: None },
         Some(role) => Standing::Member(role),
-        None => Standing::Joining { obstacle: None },
+        // The members on disk are those that a leader told, and this node has been one of them.
+        None => Standing::Removed,
     })
 }
 
