@@ -119,7 +119,7 @@ func followerIsOutOfReach(ctx context.Context, t *testing.T, c *Cluster, ledgers
 		}
 		return err
 	})
-	everyWriterWrites(t, ledgers, writesPerRound, "after that")
+	everyWriterWritesWithin(t, reroutingLimit, ledgers, writesPerRound, "after that")
 }
 
 // leasedThroughCrashes follows events whose leases are granted before a kill. A restart
