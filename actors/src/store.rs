@@ -350,7 +350,7 @@ fn hash_log(shared: &SharedState, compact_revision: Revision, at: Revision) -> R
     };
     let mut from = Revision(0);
     while from <= at {
-        let page = shared.reader().events(from, HASH_PAGE);
+        let page = shared.reader().own_events(from, HASH_PAGE);
         let page = page.map_err(|error| RequestError::Unreadable(error.to_string()))?;
         let Some(last) = page.last() else { break };
         from = last.version.mod_revision.next();

@@ -49,6 +49,12 @@ pub trait Reader: Send + Sync + 'static {
     /// A single revision is never cut, however large. Empty when the log holds nothing that new.
     fn events(&self, from: Revision, budget: usize) -> Result<Vec<Event>, ReadError>;
 
+    /// As [`events`](Self::events), but only from what this member itself has on disk, or holds as its replica:
+    /// for comparing the members with each other.
+    fn own_events(&self, from: Revision, budget: usize) -> Result<Vec<Event>, ReadError> {
+        self.events(from, budget)
+    }
+
     /// This process has seen the log up to this row: from now on nothing is read from where that is missing.
     fn reached(&self, _: Position) {}
 

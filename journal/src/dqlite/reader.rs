@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use dqlite::client::Error;
@@ -14,6 +15,9 @@ use super::image::Image;
 use super::images::Images;
 use super::session::Session;
 use crate::{Identity, ReadError, Reader, Size};
+
+/// How long a replica that is behind is left alone before it is looked at again.
+const REPLICA_AGAIN: Duration = Duration::from_millis(50);
 
 /// The reading side of the shared log.
 ///
@@ -135,6 +139,19 @@ impl Reader for DqliteReader {
             |leader| leader.events(from, budget, horizon),
             |replica| replica.events(from, budget),
         )
+    }
+
+    /// The replica may be a moment behind what the leader has told this process already.
+    fn own_events(&self, from: Revision, budget: usize) -> Result<Vec<Event>, ReadError> {
+        let begun = Instant::now();
+        loop {
+            match self.images.reaching(self.horizon()) {
+                Ok(image) => return image.events(from, budget),
+                Err(error) if begun.elapsed() > self.options.timeout => return Err(error),
+                Err(error) => tracing::debug!(%error, "waiting for the local replica"),
+            }
+            std::thread::sleep(REPLICA_AGAIN);
+        }
     }
 
     fn reached(&self, position: Position) {
