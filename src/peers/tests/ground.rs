@@ -32,7 +32,7 @@ pub(super) const PATIENCE: Patience = Patience {
     pause: Duration::from_millis(1),
     answer: Duration::from_secs(5),
     silence: Duration::from_millis(100),
-    pong: Duration::from_secs(1),
+    pong: Duration::from_secs(2),
 };
 
 /// What becomes of bytes on the way.

@@ -8,11 +8,16 @@ use bytes::Bytes;
 use super::fake_member::Visitors;
 use super::*;
 
-/// Bytes that are not all alike.
+/// Bytes of which no part is like the part beside it. Made of few pieces: a test that computes for a second
+/// keeps its connections from saying that they are alive.
 fn replica(size: usize) -> Bytes {
-    (0..size)
+    const PERIOD: usize = 65_521;
+    let piece: Vec<u8> = (0..PERIOD.min(size))
         .map(|at| (at.wrapping_mul(2_654_435_761) >> 16) as u8)
-        .collect()
+        .collect();
+    let mut bytes = piece.repeat(size / PERIOD + 1);
+    bytes.truncate(size);
+    Bytes::from(bytes)
 }
 
 async fn wanted(visitors: &mut Visitors) -> ImageWriter {
