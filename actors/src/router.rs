@@ -141,7 +141,9 @@ struct Forward {
 impl Forward {
     /// Asks the leader. Only what it certainly did not do is asked again.
     async fn run(self, peer: &dyn Peer, submit: Submit) {
-        let outcome = match peer.ask(Ask::Submit(submit.command.clone())).await {
+        let asked = peer.ask(Ask::Submit(submit.command.clone()));
+        let told = tokio::time::timeout(self.left(), asked).await;
+        let outcome = match told.unwrap_or(Err(RequestError::TimedOut)) {
             Ok(Told::Committed(committed)) => {
                 let applied = self.shared.reached(committed.revision);
                 let _late = tokio::time::timeout(APPLIED_WITHIN, applied).await;
