@@ -3,6 +3,7 @@ package cluster
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -101,7 +102,7 @@ func (k *Kubelets) register(ctx context.Context, name string) error {
 	return err
 }
 
-// beat renews every node's lease; a renewal that fails is made up for by the next.
+// beat lets every node say that it lives; what fails is made up for by the next time.
 func (k *Kubelets) beat(ctx context.Context) {
 	ticker := time.NewTicker(heartbeatPeriod)
 	defer ticker.Stop()
@@ -111,9 +112,31 @@ func (k *Kubelets) beat(ctx context.Context) {
 			return
 		case <-ticker.C:
 		}
+		var beaten sync.WaitGroup
+		limited, cancel := context.WithTimeout(ctx, heartbeatPeriod)
 		for _, name := range k.nodes {
-			renewal := fmt.Appendf(nil, `{"spec":{"renewTime":%q}}`, time.Now().UTC().Format("2006-01-02T15:04:05.000000Z"))
-			_, _ = k.client.CoordinationV1().Leases(corev1.NamespaceNodeLease).Patch(ctx, name, types.MergePatchType, renewal, metav1.PatchOptions{})
+			beaten.Go(func() { k.beatOf(limited, name) })
+		}
+		beaten.Wait()
+		cancel()
+	}
+}
+
+// beatOf renews the node's lease and, if it was taken for dead meanwhile, says that it is ready.
+func (k *Kubelets) beatOf(ctx context.Context, name string) {
+	now := time.Now().UTC()
+	renewal := fmt.Appendf(nil, `{"spec":{"renewTime":%q}}`, now.Format("2006-01-02T15:04:05.000000Z"))
+	_, _ = k.client.CoordinationV1().Leases(corev1.NamespaceNodeLease).Patch(ctx, name, types.MergePatchType, renewal, metav1.PatchOptions{})
+	node, err := k.client.CoreV1().Nodes().Get(ctx, name, metav1.GetOptions{})
+	if err != nil {
+		return
+	}
+	for i := range node.Status.Conditions {
+		condition := &node.Status.Conditions[i]
+		if condition.Type == corev1.NodeReady && condition.Status != corev1.ConditionTrue {
+			condition.Status, condition.Reason, condition.Message = corev1.ConditionTrue, "KubeletReady", ""
+			condition.LastHeartbeatTime, condition.LastTransitionTime = metav1.NewTime(now), metav1.NewTime(now)
+			_, _ = k.client.CoreV1().Nodes().UpdateStatus(ctx, node, metav1.UpdateOptions{})
 		}
 	}
 }
@@ -170,13 +193,21 @@ func (k *Kubelets) sync(ctx context.Context, key types.NamespacedName) error {
 	case pod.DeletionTimestamp != nil:
 		now := metav1.DeleteOptions{GracePeriodSeconds: ptr.To[int64](0), Preconditions: metav1.NewUIDPreconditions(string(pod.UID))}
 		err = k.client.CoreV1().Pods(key.Namespace).Delete(ctx, key.Name, now)
-	case pod.Status.Phase == corev1.PodPending:
+	case pod.Status.Phase == corev1.PodPending || !ready(pod):
 		_, err = k.client.CoreV1().Pods(key.Namespace).UpdateStatus(ctx, running(pod), metav1.UpdateOptions{})
 	}
 	if apierrors.IsNotFound(err) {
 		return nil
 	}
 	return err
+}
+
+// ready says whether the pod counts as ready. Of a node that is taken for dead no pod does,
+// until its kubelet says so again.
+func ready(pod *corev1.Pod) bool {
+	return slices.ContainsFunc(pod.Status.Conditions, func(condition corev1.PodCondition) bool {
+		return condition.Type == corev1.PodReady && condition.Status == corev1.ConditionTrue
+	})
 }
 
 func running(pod *corev1.Pod) *corev1.Pod {
@@ -186,11 +217,16 @@ func running(pod *corev1.Pod) *corev1.Pod {
 	pod.Status.StartTime = &now
 	pod.Status.PodIP = addressFor(pod.UID)
 	pod.Status.PodIPs = []corev1.PodIP{{IP: pod.Status.PodIP}}
-	for _, condition := range []corev1.PodConditionType{corev1.PodInitialized, corev1.ContainersReady, corev1.PodReady} {
+	reported := []corev1.PodConditionType{corev1.PodInitialized, corev1.ContainersReady, corev1.PodReady}
+	pod.Status.Conditions = slices.DeleteFunc(pod.Status.Conditions, func(condition corev1.PodCondition) bool {
+		return slices.Contains(reported, condition.Type)
+	})
+	for _, condition := range reported {
 		pod.Status.Conditions = append(pod.Status.Conditions, corev1.PodCondition{
 			Type: condition, Status: corev1.ConditionTrue, LastTransitionTime: now,
 		})
 	}
+	pod.Status.ContainerStatuses = nil
 	for _, container := range pod.Spec.Containers {
 		pod.Status.ContainerStatuses = append(pod.Status.ContainerStatuses, corev1.ContainerStatus{
 			Name: container.Name, Image: container.Image, Ready: true, Started: ptr.To(true),
