@@ -5,10 +5,14 @@ SHELL := bash
 .DEFAULT_GOAL := help
 
 CARGO ?= cargo
+GO_TEST = CGO_ENABLED=0 GOFLAGS="$${GOFLAGS:--p=2 -buildvcs=false}" go test
 # Arguments for `make run`, e.g. make run ARGS="--listen-client-urls http://127.0.0.1:12379"
 ARGS ?=
 
-.PHONY: help run build deps format lint doc test peers conformance bench clean
+# For `make build` and everything on it: several members on Dqlite.
+DQLITE := --features dqlite
+
+.PHONY: help run cluster build deps format lint doc test peers conformance bench clean
 
 help: ## List what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -16,31 +20,42 @@ help: ## List what can be made
 run: ## Serve on 127.0.0.1:2379, with the log in ./taffrail.data
 	$(CARGO) run --release --locked -- $(ARGS)
 
-build: ## Build the server, optimized: target/release/taffrail
-	$(CARGO) build --release --locked
+cluster: build ## Serve with three members on loopback, with TLS, in ./taffrail.cluster
+	@exec deploy/cluster.sh $(ARGS)
 
-deps: ## Install what the tests need from Debian's packages, if it is missing
+build: deps ## Build the server, optimized, with Dqlite: target/release/taffrail
+	$(CARGO) build --release --locked $(DQLITE)
+
+deps: ## Install what the build and the tests need from Debian, and fetch dqlite's source, if missing
 	@deploy/install-test-dependencies.sh
+	@deploy/fetch-dqlite.sh
 
 format: ## Format the Rust sources
 	$(CARGO) fmt --all
 
 lint: deps ## Check format and lints
 	$(CARGO) fmt --all --check
-	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+	$(CARGO) clippy --workspace --all-targets --locked $(DQLITE) -- -D warnings
+	$(CARGO) clippy --locked -- -D warnings
 
-doc: ## Check the documentation
-	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --locked
+doc: deps ## Check the documentation
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --locked $(DQLITE)
 
 test: lint doc ## Run everything that needs Rust and Debian's packages only
-	$(CARGO) test --workspace --locked
+	$(CARGO) test --workspace --locked $(DQLITE)
 
 peers: ## Build the etcd and etcdctl to compare with (needs Go)
 	tests/parity/build.sh
 
+# One server with its log on SQLite, one with its log on Dqlite, and a follower of three are asked everything.
+# Kubernetes' storage tests are for the pipeline, the same in all, and run on SQLite only; its cluster test, in
+# which servers are killed, runs on one server and on three.
 conformance: build peers ## Compare with etcd, and run Kubernetes on it (needs Go)
-	cd tests/parity && CGO_ENABLED=0 GOFLAGS="$${GOFLAGS:--p=2} -buildvcs=false" go test ./... -count=1 -timeout=30m
+	cd tests/parity && $(GO_TEST) ./... -count=1 -timeout=30m
+	cd tests/parity && $(GO_TEST) ./... -count=1 -timeout=30m -backend=dqlite
+	cd tests/parity && $(GO_TEST) ./... -count=1 -timeout=30m -members=3
 	tests/kubernetes/test.sh
+	tests/kubernetes/test.sh -members=3 -run='^TestCluster$$'
 
 bench: build peers ## Measure against etcd, side by side
 	$(CARGO) run --release --locked -p taffrail-loadtest -- compare --with etcd

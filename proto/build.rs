@@ -36,9 +36,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     let root = PathBuf::from(env::var("CARGO_MANIFEST_DIR")?);
     let out = PathBuf::from(env::var("OUT_DIR")?);
     let for_clients = protox::compile(CLIENT_FILES, [&root])?;
-    embed(for_clients.clone(), &out)?;
+    embed(for_clients.clone(), &out.join("descriptors.bin"))?;
     generate(for_clients)?;
-    generate(protox::compile(PEER_FILES, [&root])?)
+    let for_peers = protox::compile(PEER_FILES, [&root])?;
+    embed(for_peers.clone(), &out.join("peer_descriptors.bin"))?;
+    generate(for_peers)
 }
 
 /// Without the clients' `connect`, which would pull tonic's transport into a crate that has no other use
@@ -51,11 +53,12 @@ fn generate(descriptors: prost_types::FileDescriptorSet) -> Result<(), Box<dyn E
     Ok(())
 }
 
-/// Writes the set that the library embeds. Comments and source positions serve rustdoc only and stay out.
-fn embed(mut descriptors: prost_types::FileDescriptorSet, out: &Path) -> Result<(), Box<dyn Error>> {
+/// Writes a set that the library or its tests embed. Comments and source positions serve rustdoc only and stay
+/// out.
+fn embed(mut descriptors: prost_types::FileDescriptorSet, to: &Path) -> Result<(), Box<dyn Error>> {
     for file in &mut descriptors.file {
         file.source_code_info = None;
     }
-    fs::write(out.join("descriptors.bin"), descriptors.encode_to_vec())?;
+    fs::write(to, descriptors.encode_to_vec())?;
     Ok(())
 }

@@ -13,6 +13,7 @@ pub(crate) fn run(command: Command) -> Result<()> {
     match command {
         Command::Verify { path } => verify(&path),
         Command::Restore(flags) => restore(&flags),
+        Command::Recover { data_dir } => recover(&data_dir),
     }
 }
 
@@ -34,6 +35,24 @@ fn show(found: &Verification) {
     println!("leases: {}", found.leases);
     println!("compact revision: {}", found.compact_revision.0);
     println!("newest revision: {}", found.newest_revision.0);
+}
+
+#[cfg(feature = "dqlite")]
+fn recover(data_dir: &Path) -> Result<()> {
+    let recovered = crate::cluster::recover(data_dir)?;
+    println!(
+        "member {:x} at {} is alone in its cluster now; the last entry of its log is {} of term {}",
+        recovered.server.id, recovered.server.address, recovered.last_entry.index, recovered.last_entry.term
+    );
+    println!(
+        "start it as before; the others join it again with empty data directories, and never with their old ones"
+    );
+    Ok(())
+}
+
+#[cfg(not(feature = "dqlite"))]
+fn recover(_: &Path) -> Result<()> {
+    bail!("this build has no Dqlite: `make build` makes one that has (cargo build --features dqlite)")
 }
 
 fn restore(flags: &RestoreFlags) -> Result<()> {

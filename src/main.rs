@@ -1,5 +1,7 @@
 //! Taffrail, an etcd v3 server for Kubernetes: the life of the process on one page.
 
+#[cfg(feature = "dqlite")]
+mod cluster;
 mod commands;
 mod door;
 mod gateway;
@@ -7,6 +9,7 @@ mod http;
 mod listeners;
 mod metrics;
 mod notify;
+#[cfg(feature = "dqlite")]
 mod peers;
 mod server;
 mod services;
@@ -77,8 +80,14 @@ fn serve(settings: Settings) -> Result<()> {
         .enable_all()
         .build()
         .context("cannot start the threads that serve connections")?;
-    let server = Server::open(&settings)?;
-    let outcome = runtime.block_on(async { server.run(settings, Signals::listen()?).await });
+    let outcome = runtime.block_on(async {
+        let mut signals = Signals::listen()?;
+        let server = tokio::select! {
+            server = Server::open(&settings) => server?,
+            _ = signals.next() => return Ok(()),
+        };
+        server.run(settings, signals).await
+    });
     // What is still running was given its time.
     runtime.shutdown_background();
     outcome

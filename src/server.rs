@@ -9,6 +9,8 @@ use journal::{SqliteJournal, SqliteOptions};
 use model::Limits;
 use tokio_util::sync::CancellationToken;
 
+#[cfg(feature = "dqlite")]
+use crate::cluster::{ClusterMember, make_directory};
 use crate::door::House;
 use crate::gateway;
 use crate::http::{self, Site};
@@ -16,58 +18,123 @@ use crate::listeners::{Listeners, Serving};
 use crate::metrics::{HealthMetrics, Metrics, RpcMetrics};
 use crate::notify;
 use crate::services::{self, MemberInfo, RequestLimits};
-use crate::settings::Settings;
+use crate::settings::{Backend, ClusterSettings, Settings};
 use crate::signals::Signals;
 
 /// Where the lease clock goes on from, beside the log.
 const LEASE_CLOCK: &str = "lease-clock";
 
+/// Why a member that is told so ends. etcd's ends as well.
+const REMOVED: &str = "this member has been removed from its cluster for good; to be a member again it must be added \
+                       anew, and start with an empty data directory";
+
 /// The pipeline with its log open.
 pub(crate) struct Server {
     pipeline: Pipeline,
     store: Store,
+    #[cfg(feature = "dqlite")]
+    member: Option<ClusterMember>,
 }
 
 impl Server {
     /// Opens the log, replays it and starts the pipeline.
-    pub(crate) fn open(settings: &Settings) -> Result<Self> {
+    pub(crate) async fn open(settings: &Settings) -> Result<Self> {
         let begun = std::time::Instant::now();
-        let (journal, reader) = SqliteJournal::open(&settings.data_dir, SqliteOptions::default())?;
-        let (pipeline, store) = Pipeline::start(journal, reader, pipeline_settings(settings))?;
-        let millis = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let server = match &settings.backend {
+            Backend::Sqlite => Self::open_alone(settings).await?,
+            Backend::Dqlite(cluster) => Self::open_member(settings, cluster).await?,
+        };
+        let (store, millis) = (&server.store, begun.elapsed().as_millis());
         tracing::info!(
             data_dir = %settings.data_dir.display(),
             revision = store.revision().0,
             keys = store.report().keyspace.keys,
             member_id = format!("{:x}", store.identity().member_id),
-            millis,
+            millis = u64::try_from(millis).unwrap_or(u64::MAX),
             "opened the log"
         );
-        Ok(Self { pipeline, store })
+        Ok(server)
+    }
+
+    async fn open_alone(settings: &Settings) -> Result<Self> {
+        let (data_dir, pipeline) = (settings.data_dir.clone(), pipeline_settings(settings));
+        let opened = tokio::task::spawn_blocking(move || -> Result<_> {
+            let (journal, reader) = SqliteJournal::open(&data_dir, SqliteOptions::default())?;
+            Ok(Pipeline::start(journal, reader, pipeline)?)
+        });
+        let (pipeline, store) = opened.await.context("the log was not opened")??;
+        Ok(Self {
+            pipeline,
+            store,
+            #[cfg(feature = "dqlite")]
+            member: None,
+        })
+    }
+
+    #[cfg(feature = "dqlite")]
+    async fn open_member(settings: &Settings, cluster: &ClusterSettings) -> Result<Self> {
+        make_directory(&settings.data_dir)
+            .with_context(|| format!("cannot make the data directory {}", settings.data_dir.display()))?;
+        let (running, pipeline, member) =
+            ClusterMember::start(settings, cluster, pipeline_settings(settings)).await?;
+        Ok(Self {
+            pipeline,
+            store: member.store().clone(),
+            member: Some(running),
+        })
+    }
+
+    #[cfg(not(feature = "dqlite"))]
+    async fn open_member(_: &Settings, _: &ClusterSettings) -> Result<Self> {
+        anyhow::bail!(
+            "this build has no Dqlite: `make build` makes one that has (cargo build --features dqlite)"
+        )
+    }
+
+    /// Waits until this member has been removed from its cluster, if it has one.
+    async fn removed(&self) {
+        #[cfg(feature = "dqlite")]
+        if let Some(member) = &self.member {
+            return member.removed().await;
+        }
+        std::future::pending().await
     }
 
     /// Serves until a signal comes and everything admitted has been answered.
     pub(crate) async fn run(self, settings: Settings, mut signals: Signals) -> Result<()> {
         let stopping = CancellationToken::new();
         let patience = settings.drain_timeout;
-        let serving = open_doors(&self.store, &settings, &stopping);
+        let serving = self.open_doors(&settings, &stopping);
         let outcome = match serving {
             Ok(serving) => {
-                let signal = signals.next().await;
-                tracing::info!(signal, "stopping");
+                let outcome = tokio::select! {
+                    signal = signals.next() => {
+                        tracing::info!(signal, "stopping");
+                        Ok(())
+                    }
+                    () = self.removed() => Err(anyhow::anyhow!(REMOVED)),
+                };
                 stopping.cancel();
                 tokio::select! {
                     () = drain(serving, patience) => {}
                     signal = signals.next() => tracing::warn!(signal, "stopping at once"),
                 }
-                Ok(())
+                outcome
             }
             Err(error) => Err(error),
         };
+        #[cfg(feature = "dqlite")]
+        if let Some(member) = &self.member {
+            member.hand_over().await;
+        }
         let pipeline = self.pipeline;
         tokio::task::spawn_blocking(move || pipeline.stop())
             .await
             .context("the pipeline did not end well")?;
+        #[cfg(feature = "dqlite")]
+        if let Some(member) = self.member {
+            member.stop().await;
+        }
         tracing::info!("stopped");
         outcome
     }
@@ -99,49 +166,54 @@ fn pipeline_settings(settings: &Settings) -> actors::Settings {
     }
 }
 
-fn open_doors(store: &Store, settings: &Settings, stopping: &CancellationToken) -> Result<Serving> {
-    let listeners = Listeners::bind(settings, stopping.clone())?;
-    let house = build_house(store, settings, stopping)?;
-    let serving = listeners
-        .serve(|purpose, secure| house.door(purpose, |router| http::guard(router, &settings.access, secure)));
-    // Whatever starts an etcd waits for this line, or for systemd's.
-    tracing::info!("ready to serve client requests");
-    if let Err(error) = notify::notify("READY=1") {
-        tracing::warn!(%error, "cannot tell systemd that the server is ready");
+impl Server {
+    fn open_doors(&self, settings: &Settings, stopping: &CancellationToken) -> Result<Serving> {
+        let listeners = Listeners::bind(settings, stopping.clone())?;
+        let house = self.build_house(settings, stopping)?;
+        let serving = listeners.serve(|purpose, secure| {
+            house.door(purpose, |router| http::guard(router, &settings.access, secure))
+        });
+        // Whatever starts an etcd waits for this line, or for systemd's.
+        tracing::info!("ready to serve client requests");
+        if let Err(error) = notify::notify("READY=1") {
+            tracing::warn!(%error, "cannot tell systemd that the server is ready");
+        }
+        Ok(serving)
     }
-    Ok(serving)
-}
 
-fn build_house(store: &Store, settings: &Settings, stopping: &CancellationToken) -> Result<House> {
-    let limits = RequestLimits {
-        max_request_bytes: settings.limits.max_request_bytes,
-        quota_bytes: settings.limits.quota_bytes,
-    };
-    let member = MemberInfo {
-        name: settings.name.clone(),
-        peer_urls: settings.advertise_peer_urls.clone(),
-        client_urls: settings.advertise_client_urls.clone(),
-    };
-    let context = services::Context::new(
-        store.clone(),
-        member,
-        limits,
-        settings.data_dir.clone(),
-        stopping.clone(),
-    );
-    let calls = Arc::new(RpcMetrics::new(settings.extensive_metrics)?);
-    let metrics = Arc::new(Metrics::new(Arc::clone(&calls)));
-    let site = Site::new(store.clone(), metrics, Arc::new(HealthMetrics::default()));
-    let routes = services::routes(context);
-    let mut pages = http::router(site.clone());
-    if settings.gateway {
-        pages = pages.merge(gateway::router(&routes, limits.max_message_bytes()));
+    fn build_house(&self, settings: &Settings, stopping: &CancellationToken) -> Result<House> {
+        let limits = RequestLimits {
+            max_request_bytes: settings.limits.max_request_bytes,
+            quota_bytes: settings.limits.quota_bytes,
+        };
+        let member = MemberInfo {
+            name: settings.name.clone(),
+            peer_urls: settings.advertise_peer_urls.clone(),
+            client_urls: settings.advertise_client_urls.clone(),
+        };
+        let context = services::Context::new(
+            self.store.clone(),
+            member,
+            limits,
+            settings.data_dir.clone(),
+            stopping.clone(),
+        );
+        #[cfg(feature = "dqlite")]
+        let context = context.with_cluster(self.member.as_ref().map(ClusterMember::changes));
+        let calls = Arc::new(RpcMetrics::new(settings.extensive_metrics)?);
+        let metrics = Arc::new(Metrics::new(Arc::clone(&calls)));
+        let site = Site::new(self.store.clone(), metrics, Arc::new(HealthMetrics::default()));
+        let routes = services::routes(context);
+        let mut pages = http::router(site.clone());
+        if settings.gateway {
+            pages = pages.merge(gateway::router(&routes, limits.max_message_bytes()));
+        }
+        Ok(House {
+            http: pages,
+            metrics: http::metrics_router(site),
+            grpc: routes.into_axum_router(),
+            calls,
+            request_spans: settings.log.request_spans,
+        })
     }
-    Ok(House {
-        http: pages,
-        metrics: http::metrics_router(site),
-        grpc: routes.into_axum_router(),
-        calls,
-        request_spans: settings.log.request_spans,
-    })
 }

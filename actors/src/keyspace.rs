@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use actix::{Actor, Context, Handler};
-use model::{Effect, Event, KeyValue, Rest, State};
+use model::{Effect, Event, KeyValue, Rest, State, Tally};
 use serde::Serialize;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
@@ -81,8 +81,12 @@ pub struct KeyspaceReport {
     pub puts: u64,
     /// Bytes of the keys and values put since the start.
     pub put_bytes: u64,
-    /// Events on keys since the start: deletes.
+    /// Ranges read since the start, conditions and pairs before in commands among them.
+    pub ranges: u64,
+    /// Deletes decided since the start, whatever number of keys each found.
     pub deletes: u64,
+    /// What etcd calls transactions: several operations at once.
+    pub transactions: u64,
 }
 
 /// Counters that outlive a batch.
@@ -90,15 +94,23 @@ pub struct KeyspaceReport {
 pub struct KeyspaceMeter {
     puts: AtomicU64,
     put_bytes: AtomicU64,
+    ranges: AtomicU64,
     deletes: AtomicU64,
+    transactions: AtomicU64,
 }
 
 impl KeyspaceMeter {
     fn record(&self, changes: &[Change]) {
-        let deletes = changes.iter().filter(|change| change.event.is_delete()).count();
-        self.deletes.fetch_add(deletes as u64, Relaxed);
-        self.puts.fetch_add((changes.len() - deletes) as u64, Relaxed);
+        let puts = changes.iter().filter(|change| !change.event.is_delete());
+        self.puts.fetch_add(puts.count() as u64, Relaxed);
         self.put_bytes.fetch_add(bytes_put(changes), Relaxed);
+    }
+
+    /// Counts what cannot be told from events any more: an operation without effect, the size of a delete.
+    pub(crate) fn decided(&self, tally: Tally) {
+        self.ranges.fetch_add(tally.ranges, Relaxed);
+        self.deletes.fetch_add(tally.deletes, Relaxed);
+        self.transactions.fetch_add(tally.transactions, Relaxed);
     }
 
     /// What the keyspace looks like now.
@@ -110,7 +122,9 @@ impl KeyspaceMeter {
             resident_bytes: state.index().resident_bytes(),
             puts: self.puts.load(Relaxed),
             put_bytes: self.put_bytes.load(Relaxed),
+            ranges: self.ranges.load(Relaxed),
             deletes: self.deletes.load(Relaxed),
+            transactions: self.transactions.load(Relaxed),
         }
     }
 }

@@ -88,6 +88,8 @@ impl Leadership {
         loop {
             let seen = *leader.borrow_and_update();
             self.meter.sees(seen);
+            // Known before a leader has said where it stands, also after a restart: clients see it.
+            self.meter.takes_part_in(self.promises.highest());
             let ended = match seen {
                 Some(member) if member == self.members.me() => self.lead(&mut leader, &mut stopping).await,
                 Some(member) => self.follow(member, &mut leader, &mut stopping).await,

@@ -131,6 +131,14 @@ struct Places<P> {
     peers: P,
 }
 
+/// What the actors are built on.
+struct Replayed {
+    shared: Arc<SharedState>,
+    settings: Settings,
+    /// Bytes of the log that hold data.
+    in_use: u64,
+}
+
 /// How a pipeline ends.
 enum Ending {
     /// The batcher of a member that is alone is drained.
@@ -176,9 +184,9 @@ impl Pipeline {
         reader: Arc<dyn Reader>,
         settings: Settings,
     ) -> Result<(Self, Store), StartError> {
-        let shared = replay(reader, settings.value_cache_bytes)?;
+        let ground = replay(reader, settings)?;
         Self::run(move |places: &Places<OnArbiter>| {
-            let (store, batcher) = assemble_alone(Box::new(journal), shared, settings, places);
+            let (store, batcher) = assemble_alone(Box::new(journal), ground, places);
             (store, Ending::Alone(batcher))
         })
     }
@@ -193,10 +201,9 @@ impl Pipeline {
         description: MemberDescription,
         settings: Settings,
     ) -> Result<(Self, Member), StartError> {
-        let shared = replay(membership.log.reader(), settings.value_cache_bytes)?;
+        let ground = replay(membership.log.reader(), settings)?;
         Self::run(move |places: &Places<OnArbiter>| {
-            let (member, stopping, ended) =
-                assemble_member(membership, description, shared, settings, places);
+            let (member, stopping, ended) = assemble_member(membership, description, ground, places);
             (member, Ending::Member { stopping, ended })
         })
     }
@@ -210,14 +217,14 @@ impl Pipeline {
         reader: Arc<dyn Reader>,
         settings: Settings,
     ) -> Result<Store, StartError> {
-        let shared = replay(reader, settings.value_cache_bytes)?;
+        let ground = replay(reader, settings)?;
         let here = Places {
             write_path: Here,
             watch_hub: Here,
             timers: Here,
             peers: Here,
         };
-        Ok(assemble_alone(Box::new(journal), shared, settings, &here).0)
+        Ok(assemble_alone(Box::new(journal), ground, &here).0)
     }
 
     fn run<T: Send + 'static>(
@@ -249,10 +256,16 @@ impl Pipeline {
     }
 }
 
-/// Rebuilds the state from the log.
-fn replay(reader: Arc<dyn Reader>, value_cache_bytes: usize) -> Result<Arc<SharedState>, ReadError> {
-    let state = build_state(value_cache_bytes, |sink| reader.replay(sink))?;
-    Ok(SharedState::new(state, reader))
+/// Rebuilds the state from the log. Blocks.
+fn replay(reader: Arc<dyn Reader>, settings: Settings) -> Result<Replayed, ReadError> {
+    let state = build_state(settings.value_cache_bytes, |sink| reader.replay(sink))?;
+    let in_use = reader.size().map_or(0, |size| size.in_use);
+    let shared = SharedState::new(state, reader);
+    Ok(Replayed {
+        shared,
+        settings,
+        in_use,
+    })
 }
 
 fn run_actors<T>(

@@ -19,6 +19,7 @@ const ATTEMPTS: usize = 4;
 /// Answers a range at one revision, values in memory.
 pub(crate) async fn read_range(shared: &SharedState, query: RangeQuery) -> Result<RangeReply, RequestError> {
     query.validate()?;
+    shared.count_range();
     for _ in 0..ATTEMPTS {
         match attempt(shared, &query).await? {
             Some(reply) => return Ok(reply),

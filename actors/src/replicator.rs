@@ -114,9 +114,9 @@ impl Replicator {
         match recent.after(progress) {
             None => self.leave_to_log(feeder, progress, itself),
             Some(missed) => match feed_all(&feeder, progress, missed) {
-                Ok(()) => self.live.push(feeder),
-                Err((_, NotFed::Gone)) => {}
-                Err((reached, NotFed::Full(_))) => wait_for_room(feeder, reached, itself),
+                Fed::All => self.live.push(feeder),
+                Fed::Gone => {}
+                Fed::UpTo(reached) => wait_for_room(feeder, reached, itself),
             },
         }
         self.report();
@@ -146,18 +146,26 @@ impl Replicator {
     }
 }
 
-/// Feeds what was missed. If not all of it fits, says how far the follower got.
-fn feed_all(
-    feeder: &Feeder,
-    from: Progress,
-    missed: impl Iterator<Item = (Progress, Followed)>,
-) -> Result<(), (Progress, NotFed)> {
+/// What of something a follower was fed.
+enum Fed {
+    All,
+    /// As far as it had room.
+    UpTo(Progress),
+    /// Nothing more: it is gone.
+    Gone,
+}
+
+/// Feeds what was missed.
+fn feed_all(feeder: &Feeder, from: Progress, missed: impl Iterator<Item = (Progress, Followed)>) -> Fed {
     let mut reached = from;
     for (progress, followed) in missed {
-        feeder.try_send(followed).map_err(|failed| (reached, failed))?;
-        reached = progress;
+        match feeder.try_send(followed) {
+            Ok(()) => reached = progress,
+            Err(NotFed::Full(_)) => return Fed::UpTo(reached),
+            Err(NotFed::Gone) => return Fed::Gone,
+        }
     }
-    Ok(())
+    Fed::All
 }
 
 /// A follower that does not keep up leaves the live flow until it has taken something.

@@ -139,7 +139,7 @@ impl Meters {
             mailboxes: self.mailbox_reports(),
             gate: self.gate.report(),
             batches: self.batches.report(),
-            keyspace: shared.read(|state| self.keyspace.report(state)),
+            keyspace: self.keyspace(shared),
             hub: self.hub.report(),
             leases: self.leases.report(),
             compactor: self.compactions.report(),
@@ -149,6 +149,12 @@ impl Meters {
                 replicator: cluster.replicator.report(),
             }),
         }
+    }
+
+    fn keyspace(&self, shared: &SharedState) -> KeyspaceReport {
+        let mut report = shared.read(|state| self.keyspace.report(state));
+        report.ranges += shared.ranges();
+        report
     }
 
     /// Progress is supervised, not existence: an actor whose mailbox holds work must finish some of it.

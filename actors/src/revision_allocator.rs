@@ -9,6 +9,7 @@ use std::sync::Arc;
 use actix::{Actor, Context, Handler};
 use model::{Command, Decision, Limits, Overlay, Refusal, decide};
 
+use crate::keyspace::KeyspaceMeter;
 use crate::mailbox::{Envelope, Mailbox};
 use crate::shared_state::SharedState;
 use crate::ticket::Ticket;
@@ -29,23 +30,31 @@ pub struct RevisionAllocator {
     overlay: Overlay,
     /// The epoch the overlay belongs to.
     epoch: u64,
+    meter: Arc<KeyspaceMeter>,
     batcher: Mailbox<WriteBatcher>,
 }
 
 impl RevisionAllocator {
-    pub(crate) fn new(shared: Arc<SharedState>, limits: Limits, batcher: Mailbox<WriteBatcher>) -> Self {
+    pub(crate) fn new(
+        shared: Arc<SharedState>,
+        limits: Limits,
+        meter: Arc<KeyspaceMeter>,
+        batcher: Mailbox<WriteBatcher>,
+    ) -> Self {
         let overlay = shared.read(Overlay::new);
         Self {
             epoch: shared.epoch(),
             overlay,
             shared,
             limits,
+            meter,
             batcher,
         }
     }
 
     fn allocate(&mut self, allocate: Allocate) {
         let outcome = self.decide(allocate.command);
+        self.meter.decided(self.overlay.take_tally());
         self.batcher.tell(Decided {
             outcome,
             epoch: self.epoch,

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix::{Actor, AsyncContext, Context, Handler};
-use model::{Alarm, AlarmAction, Command, LeaseGrant, space_cost};
+use model::{AlarmAction, Command, LeaseGrant, space_cost};
 use tokio::time::Instant;
 
 use crate::clock::LeaseClock;
@@ -101,7 +101,7 @@ impl Router {
     fn decide(&self, submit: Submit, allocator: &Mailbox<RevisionAllocator>) {
         let cost = space_cost(&submit.command);
         if cost > 0 && !self.space.take(cost) {
-            let raise = Command::Alarm(AlarmAction::Activate(Alarm::NoSpace));
+            let raise = Command::Alarm(AlarmAction::Activate(self.space.alarm()));
             allocator.tell(Allocate {
                 command: raise,
                 ticket: Ticket::unanswered(),
@@ -141,7 +141,9 @@ struct Forward {
 impl Forward {
     /// Asks the leader. Only what it certainly did not do is asked again.
     async fn run(self, peer: &dyn Peer, submit: Submit) {
-        let outcome = match peer.ask(Ask::Submit(submit.command.clone())).await {
+        let asked = peer.ask(Ask::Submit(submit.command.clone()));
+        let told = tokio::time::timeout(self.left(), asked).await;
+        let outcome = match told.unwrap_or(Err(RequestError::TimedOut)) {
             Ok(Told::Committed(committed)) => {
                 let applied = self.shared.reached(committed.revision);
                 let _late = tokio::time::timeout(APPLIED_WITHIN, applied).await;

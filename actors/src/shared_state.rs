@@ -1,7 +1,7 @@
 //! The applied state, readable by everybody, written by the keyspace actor alone.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Acquire, Ordering::Release};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Acquire, Ordering::Relaxed, Ordering::Release};
 
 use bytes::Bytes;
 use journal::Reader;
@@ -23,6 +23,8 @@ pub struct SharedState {
     epoch: AtomicU64,
     /// Says the newest revision to those who wait for one.
     applied: watch::Sender<Revision>,
+    /// Ranges read since the start.
+    ranges: AtomicU64,
     reader: Arc<dyn Reader>,
 }
 
@@ -36,6 +38,7 @@ impl SharedState {
             applied: watch::channel(state.revision()).0,
             state: RwLock::new(state),
             epoch: AtomicU64::new(0),
+            ranges: AtomicU64::new(0),
             reader,
         })
     }
@@ -51,8 +54,9 @@ impl SharedState {
         let result = change(&mut state);
         self.revision.store(state.revision().0, Release);
         self.compact_revision.store(state.compact_revision().0, Release);
-        let revision = state.revision();
+        let (revision, position) = (state.revision(), state.position());
         drop(state);
+        self.reader.reached(position);
         self.applied.send_replace(revision);
         result
     }
@@ -86,6 +90,16 @@ impl SharedState {
     /// Begins a new epoch: everything durable is applied, everything decided beyond it is void.
     pub(crate) fn begin_epoch(&self, epoch: u64) {
         self.epoch.store(epoch, Release);
+    }
+
+    /// Counts a range that is read beside the write path.
+    pub(crate) fn count_range(&self) {
+        self.ranges.fetch_add(1, Relaxed);
+    }
+
+    /// The ranges counted so far.
+    pub(crate) fn ranges(&self) -> u64 {
+        self.ranges.load(Relaxed)
     }
 
     /// The log behind the state. Its calls may block.
@@ -124,7 +138,10 @@ fn stored_position(pair: &mut KeyValue) -> Option<(&mut KeyValue, Position)> {
 }
 
 impl ValueSource for SharedState {
+    /// The one read that a decision waits for: of a value that left memory and is compared, or kept. A thread
+    /// that drives actors may wait for a disk, but not for another member, so another thread does.
     fn value(&self, position: Position) -> Option<Bytes> {
-        self.reader.values(&[position]).ok()?.pop().flatten()
+        let read = || self.reader.values(&[position]).ok()?.pop().flatten();
+        std::thread::scope(|scope| scope.spawn(read).join().ok().flatten())
     }
 }

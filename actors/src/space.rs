@@ -2,6 +2,8 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
+use model::{Alarm, AlarmMember};
+
 /// How much of the quota is used. Free pages of the log do not count: they will be used again.
 #[derive(Debug)]
 pub struct Space {
@@ -9,16 +11,21 @@ pub struct Space {
     in_use: AtomicU64,
     /// Whether the quota, and not an operator, asked for the alarm.
     exceeded: AtomicBool,
+    alarm: AlarmMember,
 }
 
 impl Space {
-    /// A quota in bytes; none for no bound.
+    /// The quota, in bytes, of the member that keeps the log; none for no bound.
     #[must_use]
-    pub fn new(quota: Option<u64>, in_use: u64) -> Self {
+    pub fn new(quota: Option<u64>, in_use: u64, member_id: u64) -> Self {
         Self {
             quota,
             in_use: AtomicU64::new(in_use),
             exceeded: AtomicBool::new(false),
+            alarm: AlarmMember {
+                alarm: Alarm::NoSpace,
+                member_id,
+            },
         }
     }
 
@@ -26,6 +33,12 @@ impl Space {
     #[must_use]
     pub fn quota(&self) -> Option<u64> {
         self.quota
+    }
+
+    /// The alarm that the quota raises and clears.
+    #[must_use]
+    pub fn alarm(&self) -> AlarmMember {
+        self.alarm
     }
 
     /// Counts a write of this cost; false, and nothing is counted, if the quota has no room for it.
@@ -54,7 +67,7 @@ mod tests {
 
     #[test]
     fn the_alarm_clears_when_space_returned_and_only_if_the_quota_raised_it() {
-        let space = Space::new(Some(1000), 0);
+        let space = Space::new(Some(1000), 0, 7);
         assert!(!space.measured(0), "an operator's alarm is not ours to clear");
         assert!(space.take(900));
         assert!(!space.take(100), "etcd refuses at the quota, not beyond it");

@@ -6,9 +6,9 @@ mod standing;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use journal::{Identity, Size};
+use journal::{Activity, Identity, Size};
 use model::{
-    Alarm, Command, Event, HashKv, KeyValue, KvHasher, Limits, RangeQuery, Refusal, Revision, validate,
+    AlarmMember, Command, Event, HashKv, KeyValue, KvHasher, Limits, RangeQuery, Refusal, Revision, validate,
 };
 use tokio::sync::oneshot;
 
@@ -106,7 +106,7 @@ impl Store {
 
     /// The raised alarms.
     #[must_use]
-    pub fn alarms(&self) -> Vec<Alarm> {
+    pub fn alarms(&self) -> Vec<AlarmMember> {
         self.shared.read(|state| state.alarms().iter().copied().collect())
     }
 
@@ -244,15 +244,28 @@ impl Store {
         self.compact_physically().await
     }
 
-    /// How much space the log takes. May block on the disk for a moment.
+    /// How much space the log takes.
     ///
     /// # Errors
     /// When the log cannot be read.
-    pub fn size(&self) -> Result<Size, RequestError> {
-        self.shared
-            .reader()
-            .size()
-            .map_err(|error| RequestError::Unreadable(error.to_string()))
+    pub async fn size(&self) -> Result<Size, RequestError> {
+        let store = self.clone();
+        blocking(move || store.measure()).await
+    }
+
+    /// As [`size`](Self::size), but blocks.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    pub fn measure(&self) -> Result<Size, RequestError> {
+        let size = self.shared.reader().size();
+        size.map_err(|error| RequestError::Unreadable(error.to_string()))
+    }
+
+    /// What goes on at the files of the log.
+    #[must_use]
+    pub fn activity(&self) -> Activity {
+        self.shared.reader().activity()
     }
 
     /// Writes a consistent copy of the log to a new file.
@@ -337,7 +350,7 @@ fn hash_log(shared: &SharedState, compact_revision: Revision, at: Revision) -> R
     };
     let mut from = Revision(0);
     while from <= at {
-        let page = shared.reader().events(from, HASH_PAGE);
+        let page = shared.reader().own_events(from, HASH_PAGE);
         let page = page.map_err(|error| RequestError::Unreadable(error.to_string()))?;
         let Some(last) = page.last() else { break };
         from = last.version.mod_revision.next();

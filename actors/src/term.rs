@@ -10,7 +10,7 @@ use model::Limits;
 use tokio::sync::oneshot;
 
 use crate::cluster::Epoch;
-use crate::keyspace::Keyspace;
+use crate::keyspace::{Keyspace, KeyspaceMeter};
 use crate::mailbox::Mailbox;
 use crate::meter::Meter;
 use crate::pipeline::Place;
@@ -29,6 +29,7 @@ pub(crate) struct TermParts {
     pub(crate) shared: Arc<SharedState>,
     pub(crate) limits: Limits,
     pub(crate) allocator_meter: Arc<Meter>,
+    pub(crate) keyspace_meter: Arc<KeyspaceMeter>,
     pub(crate) batcher_meters: BatcherMeters,
     pub(crate) keyspace: Mailbox<Keyspace>,
 }
@@ -51,8 +52,9 @@ impl TermParts {
             self.batcher_meters.mailbox,
         );
         let (shared, limits, next) = (self.shared, self.limits, batcher.clone());
+        let decisions = self.keyspace_meter;
         let allocator = Mailbox::new(
-            place.start(move || RevisionAllocator::new(shared, limits, next)),
+            place.start(move || RevisionAllocator::new(shared, limits, decisions, next)),
             self.allocator_meter,
         );
         (allocator, batcher)

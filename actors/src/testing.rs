@@ -31,7 +31,7 @@ pub(crate) fn followers(shared: &Arc<SharedState>, clock: &LeaseClock) -> Follow
     let shared = || Arc::clone(shared);
     let compactor = Compactor::new(
         shared(),
-        Arc::new(Space::new(None, 0)),
+        Arc::new(Space::new(None, 0, 1)),
         AutoCompaction::Off,
         Arc::new(CompactorMeter::default()),
         Arc::clone(&meter),
@@ -69,6 +69,11 @@ pub(crate) fn allocator(shared: &Arc<SharedState>) -> Mailbox<RevisionAllocator>
     let writer = Writer::new(MemoryJournal::new(), WriterPlace::Inline);
     let batcher = WriteBatcher::new(writer, Tenure::Life, shared.epoch(), meters, keyspace);
     let batcher = Mailbox::new(batcher.start(), Arc::clone(&meter));
-    let allocator = RevisionAllocator::new(Arc::clone(shared), Limits::default(), batcher);
+    let allocator = RevisionAllocator::new(
+        Arc::clone(shared),
+        Limits::default(),
+        Arc::new(KeyspaceMeter::default()),
+        batcher,
+    );
     Mailbox::new(allocator.start(), meter)
 }

@@ -270,16 +270,17 @@ impl WriteBatcher {
         }
     }
 
-    /// The next batch is on its way before this one's answers are.
+    /// This batch is shown before any behind it: one that stores nothing is shown at once, and it may hold answers
+    /// that were decided on this one. Telling takes no time, so the next batch is still on its way before this
+    /// one's answers are.
     fn written(&mut self, written: Written) {
         self.committing = false;
         let Written { batch, result, took } = written;
         match result {
             Ok(()) => {
                 self.batches.record(batch.effects.len(), took);
-                self.flush();
                 self.keyspace.tell(Apply { batch });
-                self.settle();
+                self.flush_and_settle();
             }
             Err(error) => self.failed(batch, &error),
         }

@@ -7,8 +7,8 @@ use std::time::Duration;
 use actors::{Committed, RequestError, Settings, Store};
 use journal::AppendError;
 use model::{
-    Alarm, Command, Compare, CompareResult, CompareTarget, KeyRange, Operation, Put, RangeQuery, Refusal,
-    Reply, Revision, Txn,
+    Alarm, AlarmMember, Command, Compare, CompareResult, CompareTarget, DeleteRange, KeyRange, Operation,
+    Put, RangeQuery, Refusal, Reply, Revision, Txn,
 };
 use support::{HeldJournal, Running, all, bytes, keys_of, put, start, start_held};
 use tokio::task::JoinHandle;
@@ -32,6 +32,24 @@ fn create(key: &str) -> Command {
     })];
     Command::Txn(Txn {
         compare: vec![absent],
+        success,
+        failure: vec![],
+    })
+}
+
+/// A transaction that writes only if the key exists.
+fn update(key: &str) -> Command {
+    let present = Compare {
+        range: KeyRange::Single(bytes(key)),
+        target: CompareTarget::ModRevision(0),
+        result: CompareResult::NotEqual,
+    };
+    let success = vec![Operation::Put(Put {
+        key: bytes(key),
+        ..Put::default()
+    })];
+    Command::Txn(Txn {
+        compare: vec![present],
         success,
         failure: vec![],
     })
@@ -83,6 +101,49 @@ async fn a_refusal_waits_for_the_state_it_was_decided_on() {
         panic!("a txn's answer")
     };
     assert!(!lost.succeeded);
+    assert!(outcome(first).await.is_ok());
+}
+
+/// A hundred keys in one transaction.
+fn hundred(number: usize) -> Command {
+    let puts = (0..100).map(|key| {
+        Operation::Put(Put {
+            key: bytes(&format!("k{number}/{key}")),
+            ..Put::default()
+        })
+    });
+    Command::Txn(Txn {
+        compare: vec![],
+        success: puts.collect(),
+        failure: vec![],
+    })
+}
+
+/// The batch that refuses deletes many keys, so that it takes a while to apply: time enough to look.
+#[tokio::test]
+async fn whoever_is_refused_finds_what_refused_it() {
+    let (running, held) = start_held(Settings::default());
+    for number in 0..50 {
+        let stored = submit(&running.store, hundred(number));
+        held.wait_for_append().await;
+        held.release(Ok(()));
+        assert!(outcome(stored).await.is_ok());
+    }
+    let everything = Command::DeleteRange(DeleteRange {
+        range: all().range,
+        prev_kv: false,
+    });
+    let first = submit(&running.store, everything);
+    held.wait_for_append().await;
+    let second = submit(&running.store, update("k0/0"));
+    settle().await;
+    held.release(Ok(()));
+    let told = outcome(second).await.expect("decided").revision;
+    let found = running.store.revision();
+    assert!(
+        found >= told,
+        "told of revision {told:?}, only {found:?} can be read"
+    );
     assert!(outcome(first).await.is_ok());
 }
 
@@ -319,7 +380,11 @@ async fn the_space_quota_refuses_writes_and_lets_the_rest_go_on() {
         assert!(stored < 100, "the quota never bites");
     };
     assert_eq!(refused, RequestError::Refused(Refusal::NoSpace));
-    assert_eq!(running.store.alarms(), [Alarm::NoSpace]);
+    let alarm = AlarmMember {
+        alarm: Alarm::NoSpace,
+        member_id: running.store.identity().member_id,
+    };
+    assert_eq!(running.store.alarms(), [alarm]);
     assert_eq!(range(&running.store).await, ["k"]);
     let delete = model::DeleteRange {
         range: KeyRange::Single(bytes("k")),

@@ -4,6 +4,8 @@
 //! up by position beside it. The log is the truth of the store. Nothing here knows a rule of etcd, and
 //! nothing above this crate knows SQL.
 
+#[cfg(feature = "dqlite")]
+mod dqlite;
 mod errors;
 mod memory;
 mod memory_shared;
@@ -16,6 +18,8 @@ use std::path::Path;
 use bytes::Bytes;
 use model::{Effect, Event, Position, Revision};
 
+#[cfg(feature = "dqlite")]
+pub use crate::dqlite::{DqliteLog, DqliteOptions, Horizon, Image};
 pub use errors::{AppendError, OpenError, ReadError, RestoreError};
 pub use memory::MemoryJournal;
 pub use memory_shared::{MemoryCluster, MemorySharedLog};
@@ -45,8 +49,22 @@ pub trait Reader: Send + Sync + 'static {
     /// A single revision is never cut, however large. Empty when the log holds nothing that new.
     fn events(&self, from: Revision, budget: usize) -> Result<Vec<Event>, ReadError>;
 
+    /// As [`events`](Self::events), but only from what this member itself has on disk, or holds as its replica:
+    /// for comparing the members with each other.
+    fn own_events(&self, from: Revision, budget: usize) -> Result<Vec<Event>, ReadError> {
+        self.events(from, budget)
+    }
+
+    /// This process has seen the log up to this row: from now on nothing is read from where that is missing.
+    fn reached(&self, _: Position) {}
+
     /// How much space the log takes.
     fn size(&self) -> Result<Size, ReadError>;
+
+    /// What goes on at the files of the log; nothing where there are none.
+    fn activity(&self) -> Activity {
+        Activity::default()
+    }
 
     /// Writes a consistent copy of the log to a new file, without holding up the writer.
     fn snapshot(&self, to: &Path) -> Result<(), ReadError>;
@@ -62,6 +80,15 @@ pub struct Size {
     pub allocated: u64,
     /// What of that holds data; the rest is given back by upkeep.
     pub in_use: u64,
+}
+
+/// What goes on at the files of a log.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Activity {
+    /// Bytes appended to the write-ahead log since the log was opened.
+    pub written: u64,
+    /// Read transactions that are open.
+    pub open_reads: u64,
 }
 
 /// The numbers by which clients know a member and its cluster; drawn once, when the log is made.

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use model::{Alarm, Effect, Event, Lease, LeaseId, Position, Revision};
+use model::{AlarmMember, Effect, Event, Lease, LeaseId, Position, Revision};
 use parking_lot::RwLock;
 
 use crate::page::Page;
@@ -53,7 +53,7 @@ impl MemoryJournal {
 struct Log {
     rows: BTreeMap<Position, Event>,
     leases: BTreeMap<LeaseId, Lease>,
-    alarms: BTreeSet<Alarm>,
+    alarms: BTreeSet<AlarmMember>,
     compacted: Revision,
     failure: Option<AppendError>,
 }

@@ -79,6 +79,7 @@ impl SharedLog for MemorySharedLog {
             compact_revision: Revision::NEVER_COMPACTED,
             leases: Vec::new(),
             alarms: Vec::new(),
+            lease_clock_ms: 0,
         };
         let replayed = self.cluster.log.replay(&mut |effect| match effect {
             Effect::Compacted(revision) => claim.compact_revision = revision,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use model::{Alarm, Effect, Lease, Revision};
+use model::{AlarmMember, Effect, Lease, Revision};
 
 use crate::{AppendError, Journal, ReadError, Reader};
 
@@ -52,5 +52,7 @@ pub struct Claim {
     /// Every lease.
     pub leases: Vec<Lease>,
     /// The raised alarms.
-    pub alarms: Vec<Alarm>,
+    pub alarms: Vec<AlarmMember>,
+    /// What the lease clock showed when leases were last stored, milliseconds; zero if they never were.
+    pub lease_clock_ms: i64,
 }

@@ -1,20 +1,24 @@
 //! What every log promises, asked of each of them.
 
 mod common;
+#[cfg(feature = "dqlite")]
+#[path = "../../dqlite/tests/support/mod.rs"]
+mod support;
 
+use std::any::Any;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use common::{created, deleted, keys, lease, leased, replayed, replayed_events, updated};
+use common::{created, deleted, keys, lease, leased, raised, replayed, replayed_events, updated};
 use journal::{AppendError, Journal, MemoryJournal, Reader, SqliteJournal, SqliteOptions};
 use model::{Alarm, Effect, LeaseId, Position, Revision};
 use tempfile::TempDir;
 
-/// A log under test; the directory goes when it does.
+/// A log under test; what it lives in goes when it does.
 struct Subject {
     journal: Box<dyn Journal>,
     reader: Arc<dyn Reader>,
-    _home: Option<TempDir>,
+    _home: Box<dyn Any>,
 }
 
 impl Subject {
@@ -24,7 +28,7 @@ impl Subject {
         Self {
             journal: Box::new(journal),
             reader,
-            _home: None,
+            _home: Box::new(()),
         }
     }
 
@@ -35,7 +39,20 @@ impl Subject {
         Self {
             journal: Box::new(journal),
             reader,
-            _home: Some(home),
+            _home: Box::new(home),
+        }
+    }
+
+    #[cfg(feature = "dqlite")]
+    fn dqlite() -> Self {
+        use journal::{DqliteLog, DqliteOptions, SharedLog as _};
+        let node = support::Single::start();
+        let log = DqliteLog::new(DqliteOptions::new(1, node.address()));
+        let claim = log.claim().expect("the node leads");
+        Self {
+            journal: log.writer(&claim).expect("nobody else claims the log"),
+            reader: log.reader(),
+            _home: Box::new(node),
         }
     }
 
@@ -61,6 +78,8 @@ macro_rules! every_log {
     ($($rule:ident)*) => {
         mod memory { $(#[test] fn $rule() { super::$rule(super::Subject::memory()); })* }
         mod sqlite { $(#[test] fn $rule() { super::$rule(super::Subject::sqlite()); })* }
+        #[cfg(feature = "dqlite")]
+        mod dqlite { $(#[test] fn $rule() { super::$rule(super::Subject::dqlite()); })* }
     };
 }
 
@@ -118,13 +137,13 @@ fn a_position_is_never_written_twice(mut log: Subject) {
 
 fn replay_gives_the_compaction_then_leases_then_alarms_then_rows(mut log: Subject) {
     let row = Effect::Key(created(1, 2, "a", b""));
-    let (raised, granted) = (
-        Effect::AlarmRaised(Alarm::NoSpace),
+    let (alarmed, granted) = (
+        Effect::AlarmRaised(raised(Alarm::NoSpace, u64::MAX)),
         Effect::LeaseGranted(lease(3, 10, 99)),
     );
     let compacted = Effect::Compacted(Revision(2));
-    log.append(&[row.clone(), raised.clone(), granted.clone(), compacted.clone()]);
-    assert_eq!(log.replayed(), [compacted, granted, raised, row]);
+    log.append(&[row.clone(), alarmed.clone(), granted.clone(), compacted.clone()]);
+    assert_eq!(log.replayed(), [compacted, granted, alarmed, row]);
 }
 
 fn a_lease_is_replaced_by_its_renewal_and_gone_when_revoked(mut log: Subject) {
@@ -140,11 +159,15 @@ fn a_lease_is_replaced_by_its_renewal_and_gone_when_revoked(mut log: Subject) {
 }
 
 fn alarms_are_raised_once_and_cleared(mut log: Subject) {
-    let (space, corrupt) = (Alarm::NoSpace, Alarm::Corrupt);
-    log.append(&[space, corrupt, space].map(Effect::AlarmRaised));
-    assert_eq!(log.replayed(), [space, corrupt].map(Effect::AlarmRaised));
+    let (space, other, corrupt) = (
+        raised(Alarm::NoSpace, 0),
+        raised(Alarm::NoSpace, 7),
+        raised(Alarm::Corrupt, 0),
+    );
+    log.append(&[space, corrupt, space, other].map(Effect::AlarmRaised));
+    assert_eq!(log.replayed(), [space, other, corrupt].map(Effect::AlarmRaised));
     log.append(&[Effect::AlarmCleared(space), Effect::AlarmCleared(space)]);
-    assert_eq!(log.replayed(), [Effect::AlarmRaised(corrupt)]);
+    assert_eq!(log.replayed(), [other, corrupt].map(Effect::AlarmRaised));
 }
 
 fn scrubbed_rows_are_gone(mut log: Subject) {

@@ -5,11 +5,11 @@ mod common;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use common::{created, deleted, keys, lease, leased, replayed, replayed_events, updated};
+use common::{created, deleted, keys, lease, leased, raised, replayed, replayed_events, updated};
 use journal::{
     Journal, OpenError, Reader, RestoreError, RestoreOptions, SqliteJournal, SqliteOptions, restore, verify,
 };
-use model::{Effect, LeaseId, Position, Revision};
+use model::{Alarm, Effect, LeaseId, Position, Revision};
 use rusqlite::Connection;
 use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
@@ -119,6 +119,39 @@ fn a_restored_log_holds_the_same_under_a_new_identity() {
     let (old, new) = (scene.reader.identity(), reader.identity());
     assert_ne!(old.cluster_id, new.cluster_id);
     assert_ne!(old.member_id, new.member_id);
+}
+
+#[test]
+fn the_alarms_of_the_member_become_those_of_the_new_one() {
+    let mut scene = scene();
+    let own = scene.reader.identity().member_id;
+    let alarms = [
+        raised(Alarm::NoSpace, 0),
+        raised(Alarm::NoSpace, own),
+        raised(Alarm::Corrupt, own),
+    ];
+    scene.journal.append(&alarms.map(Effect::AlarmRaised)).unwrap();
+    let snapshot = scene.home.path().join("alarmed.db");
+    scene.reader.snapshot(&snapshot).unwrap();
+    restore(&snapshot, &scene.target(), RestoreOptions::default()).unwrap();
+    let (_journal, reader) = open(&scene.target());
+    let mut found: Vec<_> = replayed(&*reader)
+        .into_iter()
+        .filter_map(|effect| match effect {
+            Effect::AlarmRaised(alarm) => Some(alarm),
+            _ => None,
+        })
+        .collect();
+    found.sort();
+    let new = reader.identity().member_id;
+    assert_eq!(
+        found,
+        [
+            raised(Alarm::NoSpace, 0),
+            raised(Alarm::NoSpace, new),
+            raised(Alarm::Corrupt, new)
+        ]
+    );
 }
 
 #[test]

@@ -6,6 +6,8 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use http::Uri;
 
+use crate::chaos::ChaosCommand;
+
 /// Puts load on anything that speaks etcd's v3 API and measures what it costs.
 #[derive(Debug, Parser)]
 #[command(name = "loadtest", version)]
@@ -22,6 +24,9 @@ pub(crate) enum Command {
     Run(RunArguments),
     /// Start Taffrail and a peer, run the same load on both in turn, and print the ratios.
     Compare(CompareArguments),
+    /// Start nodes, hurt them under traffic, and check everything that clients saw.
+    #[command(subcommand)]
+    Chaos(ChaosCommand),
 }
 
 /// The kinds of load.

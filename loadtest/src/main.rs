@@ -1,59 +1,7 @@
-//! Load harness for servers of etcd's v3 API: it sees only that API, so it measures etcd and Taffrail alike.
-
-mod cli;
-mod client;
-mod compare;
-mod keys;
-mod load;
-mod measure;
-mod report;
-mod scenario;
+//! The program `loadtest`; everything is in the library.
 
 use std::process::ExitCode;
 
-use anyhow::Result;
-use clap::Parser;
-
-use cli::{Cli, Command, RunArguments};
-use load::Plan;
-
-/// Exit code 0: done, and all that was asked for is met. 1: something failed or is not met.
 fn main() -> ExitCode {
-    let outcome = match Cli::parse().command {
-        Command::Run(arguments) => run(arguments),
-        Command::Compare(arguments) => compare::compare(&arguments),
-    };
-    match outcome {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
-        Err(error) => {
-            eprintln!("loadtest: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
-}
-
-/// Runs one scenario; false if operations failed.
-fn run(arguments: RunArguments) -> Result<bool> {
-    let RunArguments {
-        scenario,
-        endpoints,
-        load,
-        server_pid,
-        json,
-    } = arguments;
-    let report = scenario::run(
-        scenario,
-        &Plan {
-            endpoints,
-            load,
-            server_pid,
-        },
-    )?;
-    if json {
-        println!("{}", serde_json::to_string_pretty(&report)?);
-    } else {
-        print!("{report}");
-    }
-    Ok(report.summary.failed == 0)
+    taffrail_loadtest::main()
 }

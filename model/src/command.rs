@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use crate::{Alarm, KeyRange, LeaseId, Position, RangeQuery, Revision};
+use crate::{AlarmMember, KeyRange, LeaseId, Position, RangeQuery, Revision};
 
 /// Writes one key.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -116,9 +116,9 @@ pub struct LeaseGrant {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AlarmAction {
     /// Raise it.
-    Activate(Alarm),
+    Activate(AlarmMember),
     /// Clear it.
-    Deactivate(Alarm),
+    Deactivate(AlarmMember),
 }
 
 /// Everything that can change the store. Time is one more client: expiry, renewal and scrubbing are commands too.

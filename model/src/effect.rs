@@ -67,13 +67,25 @@ impl Lease {
     }
 }
 
-/// An alarm that a member can raise.
+/// What an alarm says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Alarm {
     /// The space quota is used up: writes that need space are refused.
     NoSpace,
     /// The data was found to be corrupt: every write is refused.
     Corrupt,
+}
+
+/// An alarm as it is raised: each member has its own, and any of them binds the whole cluster.
+///
+/// As in etcd, a client may raise one for an identity that no member has, zero for instance; it is
+/// cleared by the same identity.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct AlarmMember {
+    /// What it says.
+    pub alarm: Alarm,
+    /// The member it is raised for.
+    pub member_id: u64,
 }
 
 /// One change of the store. A state is the sum of its effects, in order.
@@ -92,9 +104,9 @@ pub enum Effect {
     /// Log rows that no readable revision needs were deleted.
     Scrubbed(Vec<Position>),
     /// An alarm was raised.
-    AlarmRaised(Alarm),
+    AlarmRaised(AlarmMember),
     /// An alarm was cleared.
-    AlarmCleared(Alarm),
+    AlarmCleared(AlarmMember),
 }
 
 impl Effect {

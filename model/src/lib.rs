@@ -19,6 +19,7 @@ mod refusal;
 mod reply;
 mod scan;
 mod state;
+mod tally;
 mod types;
 mod view;
 
@@ -26,7 +27,7 @@ pub use command::{
     AlarmAction, Command, Compare, CompareResult, CompareTarget, DeleteRange, LeaseGrant, Operation, Put, Txn,
 };
 pub use decide::{Decision, Limits, decide, space_cost, validate};
-pub use effect::{Alarm, Effect, Event, Lease};
+pub use effect::{Alarm, AlarmMember, Effect, Event, Lease};
 pub use hash::{HashKv, KvHasher};
 pub use index::{CompactedVersions, Index};
 pub use key_range::KeyRange;
@@ -38,5 +39,6 @@ pub use reply::{
 };
 pub use scan::{Scan, ScanStep, key_after};
 pub use state::{Rest, State};
+pub use tally::Tally;
 pub use types::{LeaseId, Position, Revision, Version};
 pub use view::{ValueSource, View};

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
 use bytes::Bytes;
 
-use crate::{Alarm, Effect, Event, KeyRange, Lease, LeaseId, Position, Revision, State};
+use crate::tally::Work;
+use crate::{Alarm, AlarmMember, Effect, Event, KeyRange, Lease, LeaseId, Position, Revision, State, Tally};
 
 /// What a decision left in the overlay, to be dropped once the state has it.
 #[derive(Debug)]
@@ -24,11 +25,12 @@ pub struct Overlay {
     revision: Revision,
     compact_revision: Revision,
     position: Position,
-    alarms: BTreeSet<Alarm>,
+    alarms: BTreeSet<AlarmMember>,
     keys: BTreeMap<Bytes, VecDeque<Event>>,
     leases: HashMap<LeaseId, VecDeque<Option<Lease>>>,
     traces: VecDeque<Trace>,
     issued: u64,
+    tally: Tally,
 }
 
 impl Overlay {
@@ -44,6 +46,7 @@ impl Overlay {
             leases: HashMap::new(),
             traces: VecDeque::new(),
             issued: state.applied(),
+            tally: Tally::default(),
         }
     }
 
@@ -104,6 +107,16 @@ impl Overlay {
         self.position = position;
     }
 
+    /// Counts the operations of a transaction on the store.
+    pub(crate) fn count(&mut self, work: Work) {
+        self.tally += work;
+    }
+
+    /// What was counted since this was asked last.
+    pub fn take_tally(&mut self) -> Tally {
+        std::mem::take(&mut self.tally)
+    }
+
     /// Forgets what the state has: the first `applied` effects since the state was begun.
     pub fn settle(&mut self, applied: u64) {
         let waiting = usize::try_from(self.issued.saturating_sub(applied)).unwrap_or(usize::MAX);
@@ -145,8 +158,14 @@ impl Overlay {
 
     /// The newest set of alarms.
     #[must_use]
-    pub fn alarms(&self) -> &BTreeSet<Alarm> {
+    pub fn alarms(&self) -> &BTreeSet<AlarmMember> {
         &self.alarms
+    }
+
+    /// Whether any member has raised this alarm.
+    #[must_use]
+    pub fn is_raised(&self, alarm: Alarm) -> bool {
+        self.alarms.iter().any(|raised| raised.alarm == alarm)
     }
 
     /// Whether everything that was decided is applied.

@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use bytes::Bytes;
 
 use crate::{
-    Alarm, Effect, Event, Index, KeyRange, KeyValue, Lease, LeaseId, Position, RangeQuery, Revision, Scan,
+    AlarmMember, Effect, Event, Index, KeyRange, KeyValue, Lease, LeaseId, Position, RangeQuery, Revision,
+    Scan,
 };
 
 /// A lease and the keys attached to it.
@@ -23,7 +24,7 @@ pub struct Rest {
     /// Every lease.
     pub leases: Vec<Lease>,
     /// The raised alarms.
-    pub alarms: Vec<Alarm>,
+    pub alarms: Vec<AlarmMember>,
 }
 
 /// A projection of the log. It can be thrown away and rebuilt by applying every effect again.
@@ -31,7 +32,7 @@ pub struct Rest {
 pub struct State {
     index: Index,
     leases: HashMap<LeaseId, LeaseRecord>,
-    alarms: BTreeSet<Alarm>,
+    alarms: BTreeSet<AlarmMember>,
     revision: Revision,
     compact_revision: Revision,
     position: Position,
@@ -139,7 +140,7 @@ impl State {
 
     /// The raised alarms, in their order.
     #[must_use]
-    pub fn alarms(&self) -> &BTreeSet<Alarm> {
+    pub fn alarms(&self) -> &BTreeSet<AlarmMember> {
         &self.alarms
     }
 

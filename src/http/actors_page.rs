@@ -1,8 +1,10 @@
 //! `/actors`: the pipeline as it is now, for people.
 
+use actors::Store;
 use axum::extract::State;
 use axum::response::Response;
-use http::{HeaderValue, Method, StatusCode};
+use http::{HeaderValue, Method};
+use model::AlarmMember;
 use serde_json::json;
 
 use super::{Site, answers};
@@ -17,19 +19,23 @@ pub(super) async fn page(method: Method) -> Response {
         .unwrap_or_else(|| answers::ok(HeaderValue::from_static("text/html; charset=utf-8"), PAGE))
 }
 
+/// The raised alarms; those of other members say whose.
+fn alarms(store: &Store) -> Vec<String> {
+    let own = store.identity().member_id;
+    let told = |raised: AlarmMember| match raised.member_id {
+        member if member == own => format!("{:?}", raised.alarm),
+        member => format!("{:?} for member {member:x}", raised.alarm),
+    };
+    store.alarms().into_iter().map(told).collect()
+}
+
 /// The figures that the page shows.
 pub(super) async fn report(State(site): State<Site>, method: Method) -> Response {
     if let Some(refusal) = answers::refuse_unless_get(&method) {
         return refusal;
     }
     let store = site.store.clone();
-    let Ok(size) = tokio::task::spawn_blocking(move || store.size()).await else {
-        return answers::error(
-            StatusCode::INTERNAL_SERVER_ERROR,
-            "the size of the log is not known",
-        );
-    };
-    let size = size.map_or(
+    let size = store.size().await.map_or(
         json!(null),
         |size| json!({ "allocated": size.allocated, "in_use": size.in_use }),
     );
@@ -37,7 +43,7 @@ pub(super) async fn report(State(site): State<Site>, method: Method) -> Response
         "version": TAFFRAIL,
         "pipeline": site.store.report(),
         "stalled": site.store.stalled(),
-        "alarms": site.store.alarms().iter().map(|alarm| format!("{alarm:?}")).collect::<Vec<_>>(),
+        "alarms": alarms(&site.store),
         "size": size,
     });
     answers::ok(HeaderValue::from_static("application/json"), body.to_string())

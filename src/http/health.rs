@@ -20,7 +20,9 @@ pub(super) async fn health(State(site): State<Site>, RawQuery(query): RawQuery, 
         return refusal;
     }
     let excluded = values_of(query.as_deref(), "exclude");
-    let serializable = values_of(query.as_deref(), "serializable").iter().any(|value| value == "true");
+    let serializable = values_of(query.as_deref(), "serializable")
+        .iter()
+        .any(|value| value == "true");
     let reason = unhealthy(&site.store, &excluded, serializable).await;
     site.health.asked(reason.is_none());
     let body =
@@ -35,7 +37,7 @@ pub(super) async fn health(State(site): State<Site>, RawQuery(query): RawQuery, 
 async fn unhealthy(store: &Store, excluded: &[String], serializable: bool) -> Option<String> {
     let raised = |name: &str| !excluded.iter().any(|excluded| excluded == name);
     for alarm in store.alarms() {
-        match alarm {
+        match alarm.alarm {
             Alarm::NoSpace if raised("NOSPACE") => return Some("ALARM NOSPACE".to_owned()),
             Alarm::Corrupt if raised("CORRUPT") => return Some("ALARM CORRUPT".to_owned()),
             _ => {}

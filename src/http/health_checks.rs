@@ -39,14 +39,16 @@ impl Check {
     /// What is wrong, if anything.
     async fn run(self, store: &Store) -> Result<(), String> {
         match self {
-            Self::DataCorruption if store.alarms().contains(&Alarm::Corrupt) => {
-                Err("alarm activated: CORRUPT".to_owned())
-            }
+            Self::DataCorruption if is_corrupt(store) => Err("alarm activated: CORRUPT".to_owned()),
             Self::DataCorruption | Self::NonLearner => Ok(()),
             Self::SerializableRead => read(store, true).await,
             Self::LinearizableRead => read(store, false).await,
         }
     }
+}
+
+fn is_corrupt(store: &Store) -> bool {
+    store.alarms().iter().any(|raised| raised.alarm == Alarm::Corrupt)
 }
 
 /// Whether the process should live on.

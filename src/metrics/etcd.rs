@@ -3,9 +3,7 @@
 //! What belongs to the parts of a storage engine or of Raft that are not here is left out: a rule over an
 //! absent series stays silent, one over an invented series would lie.
 
-use std::sync::atomic::Ordering::Relaxed;
-
-use actors::{PipelineReport, Store};
+use actors::{Histogram, PipelineReport, Store};
 
 use super::exposition::{Exposition, Label};
 use super::messages::Method;
@@ -33,7 +31,7 @@ pub(super) fn write(page: &mut Exposition, store: &Store, report: &PipelineRepor
     write_requests(page, report, calls);
     write_disk(page, store, report);
     write_maintenance(page, report, calls);
-    write_mvcc(page, report, calls);
+    write_mvcc(page, report);
     write_watches(page, report);
     write_leases(page, report);
 }
@@ -199,12 +197,6 @@ fn write_durations(page: &mut Exposition, name: &str, method: Option<&Method>, l
     }
 }
 
-fn started(calls: &RpcMetrics, method: &str) -> u64 {
-    calls
-        .method(method)
-        .map_or(0, |method| method.started.load(Relaxed))
-}
-
 /// Snapshots and defragmentation are timed as calls; compaction in milliseconds, as etcd times its own.
 fn write_maintenance(page: &mut Exposition, report: &PipelineReport, calls: &RpcMetrics) {
     for (method, name, help) in [
@@ -272,7 +264,8 @@ fn write_disk(page: &mut Exposition, store: &Store, report: &PipelineReport) {
         page.family(name, "histogram", help);
         page.durations(name, &[], &report.batches.commit);
     }
-    if let Ok(size) = store.size() {
+    write_files(page, store);
+    if let Ok(size) = store.measure() {
         let (total, in_use) = (
             "etcd_mvcc_db_total_size_in_bytes",
             "etcd_mvcc_db_total_size_in_use_in_bytes",
@@ -290,7 +283,35 @@ fn write_disk(page: &mut Exposition, store: &Store, report: &PipelineReport) {
     }
 }
 
-fn write_mvcc(page: &mut Exposition, report: &PipelineReport, calls: &RpcMetrics) {
+/// A log that is alone never gets its database from a leader, so there is nothing in these histograms.
+fn write_files(page: &mut Exposition, store: &Store) {
+    let activity = store.activity();
+    page.gauge(
+        "etcd_disk_wal_write_bytes_total",
+        "Total number of bytes written in WAL.",
+        activity.written,
+    );
+    page.gauge(
+        "etcd_mvcc_db_open_read_transactions",
+        "The number of currently open read transactions",
+        activity.open_reads,
+    );
+    for (name, help) in [
+        (
+            "etcd_snap_db_fsync_duration_seconds",
+            "The latency distributions of fsyncing .snap.db file",
+        ),
+        (
+            "etcd_snap_db_save_total_duration_seconds",
+            "The total latency distributions of v3 snapshot save",
+        ),
+    ] {
+        page.family(name, "histogram", help);
+        page.durations(name, &[], &Histogram::default().snapshot());
+    }
+}
+
+fn write_mvcc(page: &mut Exposition, report: &PipelineReport) {
     let keyspace = &report.keyspace;
     page.counter(
         "etcd_mvcc_put_total",
@@ -305,12 +326,12 @@ fn write_mvcc(page: &mut Exposition, report: &PipelineReport, calls: &RpcMetrics
     page.counter(
         "etcd_mvcc_range_total",
         "Total number of ranges seen by this member.",
-        started(calls, "KV/Range"),
+        keyspace.ranges,
     );
     page.counter(
         "etcd_mvcc_txn_total",
         "Total number of txns seen by this member.",
-        started(calls, "KV/Txn"),
+        keyspace.transactions,
     );
     page.gauge(
         "etcd_debugging_mvcc_total_put_size_in_bytes",

@@ -13,13 +13,15 @@ mod errors;
 mod introduction;
 mod patience;
 mod server;
+#[cfg(test)]
+mod tests;
 mod wire;
 
 pub use client::RemotePeer;
 pub use introduction::Introduction;
 pub use patience::Patience;
 pub use server::PeerService;
-pub use wire::{Connecting, Connector, Wire, tune};
+pub use wire::{Connector, Wire, tune};
 
 /// The version of the peer protocol that this release speaks. It grows when a message comes to mean something
 /// that an older release would misunderstand; what an older release can ignore or refuse needs no new one.

@@ -1,4 +1,4 @@
-//! The Cluster service of a cluster of one.
+//! The Cluster service: of a cluster of one here, of several in `cluster_of_several`.
 
 use std::sync::Arc;
 
@@ -7,6 +7,8 @@ use proto::etcdserverpb::cluster_server::Cluster;
 use tonic::{Request, Response, Status};
 
 use super::Context;
+#[cfg(feature = "dqlite")]
+use super::cluster_of_several::Several;
 
 /// Who belongs to the cluster: this server.
 pub(super) struct ClusterService {
@@ -44,6 +46,12 @@ impl Cluster for ClusterService {
         &self,
         request: Request<pb::MemberAddRequest>,
     ) -> Result<Response<pb::MemberAddResponse>, Status> {
+        #[cfg(feature = "dqlite")]
+        if let Some(changes) = self.context.cluster() {
+            return Several::new(&self.context, changes)
+                .member_add(request.into_inner())
+                .await;
+        }
         let urls = request.into_inner().peer_ur_ls;
         if urls.is_empty() || !urls.iter().all(|url| is_member_url(url)) {
             return Err(Status::invalid_argument(
@@ -68,6 +76,12 @@ impl Cluster for ClusterService {
         &self,
         request: Request<pb::MemberRemoveRequest>,
     ) -> Result<Response<pb::MemberRemoveResponse>, Status> {
+        #[cfg(feature = "dqlite")]
+        if let Some(changes) = self.context.cluster() {
+            return Several::new(&self.context, changes)
+                .member_remove(request.into_inner())
+                .await;
+        }
         self.check_member(request.into_inner().id)?;
         // etcd's code for this text is Unknown, by an oversight that clients have come to see.
         Err(Status::unknown(
@@ -79,6 +93,12 @@ impl Cluster for ClusterService {
         &self,
         request: Request<pb::MemberUpdateRequest>,
     ) -> Result<Response<pb::MemberUpdateResponse>, Status> {
+        #[cfg(feature = "dqlite")]
+        if let Some(changes) = self.context.cluster() {
+            return Several::new(&self.context, changes)
+                .member_update(request.into_inner())
+                .await;
+        }
         let request = request.into_inner();
         self.check_member(request.id)?;
         if request.peer_ur_ls != self.context.member().peer_urls {
@@ -93,10 +113,20 @@ impl Cluster for ClusterService {
         }))
     }
 
+    #[cfg_attr(
+        not(feature = "dqlite"),
+        expect(unused_variables, reason = "a server that is alone lists itself")
+    )]
     async fn member_list(
         &self,
-        _: Request<pb::MemberListRequest>,
+        request: Request<pb::MemberListRequest>,
     ) -> Result<Response<pb::MemberListResponse>, Status> {
+        #[cfg(feature = "dqlite")]
+        if let Some(changes) = self.context.cluster() {
+            return Several::new(&self.context, changes)
+                .member_list(request.into_inner())
+                .await;
+        }
         let header = self.context.header_without_revision();
         Ok(Response::new(pb::MemberListResponse {
             header,
@@ -108,6 +138,12 @@ impl Cluster for ClusterService {
         &self,
         request: Request<pb::MemberPromoteRequest>,
     ) -> Result<Response<pb::MemberPromoteResponse>, Status> {
+        #[cfg(feature = "dqlite")]
+        if let Some(changes) = self.context.cluster() {
+            return Several::new(&self.context, changes)
+                .member_promote(request.into_inner())
+                .await;
+        }
         self.check_member(request.into_inner().id)?;
         Err(Status::failed_precondition(
             "etcdserver: can only promote a learner member",
@@ -116,7 +152,7 @@ impl Cluster for ClusterService {
 }
 
 /// Whether etcd takes this as a member's URL: `http` or `https` with host and port and no path, or a socket.
-fn is_member_url(url: &str) -> bool {
+pub(super) fn is_member_url(url: &str) -> bool {
     match url.trim().split_once("://") {
         Some(("http" | "https", rest)) => is_host_and_port(rest.split(['?', '#']).next().unwrap_or_default()),
         Some(("unix" | "unixs", _)) => true,

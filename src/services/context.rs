@@ -1,11 +1,16 @@
 //! What all services share.
 
 use std::path::{Path, PathBuf};
+#[cfg(feature = "dqlite")]
+use std::sync::Arc;
 
 use actors::Store;
 use model::Revision;
 use proto::etcdserverpb::ResponseHeader;
 use tokio_util::sync::CancellationToken;
+
+#[cfg(feature = "dqlite")]
+use crate::cluster::ClusterChanges;
 
 /// How this server presents itself in a member list.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -46,6 +51,8 @@ pub struct Context {
     limits: RequestLimits,
     data_dir: PathBuf,
     shutdown: CancellationToken,
+    #[cfg(feature = "dqlite")]
+    cluster: Option<Arc<ClusterChanges>>,
     cluster_id: u64,
     member_id: u64,
 }
@@ -68,9 +75,25 @@ impl Context {
             limits,
             data_dir,
             shutdown,
+            #[cfg(feature = "dqlite")]
+            cluster: None,
             cluster_id,
             member_id,
         }
+    }
+
+    /// The context of a member of several, if this server is one.
+    #[cfg(feature = "dqlite")]
+    #[must_use]
+    pub fn with_cluster(self, cluster: Option<ClusterChanges>) -> Self {
+        let cluster = cluster.map(Arc::new);
+        Self { cluster, ..self }
+    }
+
+    /// Where the members are listed and changed; none where this server is the only one there can be.
+    #[cfg(feature = "dqlite")]
+    pub(super) fn cluster(&self) -> Option<&ClusterChanges> {
+        self.cluster.as_deref()
     }
 
     pub(super) fn store(&self) -> &Store {

@@ -5,6 +5,8 @@
 
 mod auth;
 mod cluster;
+#[cfg(feature = "dqlite")]
+mod cluster_of_several;
 mod context;
 mod convert;
 mod coordination;

@@ -92,11 +92,7 @@ pub(super) fn backend(flags: ClusterFlags, name: &str, data_dir: &Path) -> Resul
     }
 }
 
-fn cluster_settings(
-    flags: ClusterFlags,
-    name: &str,
-    found: bool,
-) -> Result<ClusterSettings, SettingsError> {
+fn cluster_settings(flags: ClusterFlags, name: &str, found: bool) -> Result<ClusterSettings, SettingsError> {
     let initial = initial_members(&flags.initial_cluster)?;
     let [advertised] = flags.initial_advertise_peer_urls.as_slice() else {
         return Err(SettingsError::bad(
@@ -148,16 +144,18 @@ fn names(entries: &[String]) -> BTreeSet<&str> {
 fn initial_members(entries: &[String]) -> Result<Vec<InitialMember>, SettingsError> {
     let mut members = Vec::new();
     for entry in entries.iter().filter(|entry| !entry.is_empty()) {
-        let (name, url) = entry.split_once('=').ok_or_else(|| {
-            SettingsError::bad(format!("--initial-cluster {entry:?}: expected name=URL"))
-        })?;
+        let (name, url) = entry
+            .split_once('=')
+            .ok_or_else(|| SettingsError::bad(format!("--initial-cluster {entry:?}: expected name=URL")))?;
         members.push(InitialMember {
             name: name.to_owned(),
             address: peer_address(url)?,
         });
     }
     members.sort();
-    let twice = |left: &InitialMember, right: &InitialMember| left.name == right.name || left.address == right.address;
+    let twice = |left: &InitialMember, right: &InitialMember| {
+        left.name == right.name || left.address == right.address
+    };
     for (index, member) in members.iter().enumerate() {
         if members[index + 1..].iter().any(|other| twice(member, other)) {
             return Err(SettingsError::bad(format!(
@@ -171,12 +169,11 @@ fn initial_members(entries: &[String]) -> Result<Vec<InitialMember>, SettingsErr
 
 /// etcd's check: the member must find itself in the list, where it says that it is reached.
 fn check_own_entry(initial: &[InitialMember], name: &str, address: &str) -> Result<(), SettingsError> {
-    let own = initial
-        .iter()
-        .find(|member| member.name == name)
-        .ok_or_else(|| {
-            SettingsError::bad(format!("couldn't find local name \"{name}\" in the initial cluster configuration"))
-        })?;
+    let own = initial.iter().find(|member| member.name == name).ok_or_else(|| {
+        SettingsError::bad(format!(
+            "couldn't find local name \"{name}\" in the initial cluster configuration"
+        ))
+    })?;
     if own.address != address {
         return Err(SettingsError::bad(format!(
             "--initial-cluster has {name} at {}, --initial-advertise-peer-urls at {address}",
@@ -296,7 +293,13 @@ mod tests {
     }
 
     fn three() -> Vec<String> {
-        ["b=http://127.0.0.1:2", "a=http://127.0.0.1:2380", "c=http://127.0.0.1:3"].map(Into::into).into()
+        [
+            "b=http://127.0.0.1:2",
+            "a=http://127.0.0.1:2380",
+            "c=http://127.0.0.1:3",
+        ]
+        .map(Into::into)
+        .into()
     }
 
     fn settings(flags: ClusterFlags, name: &str) -> Result<Option<ClusterSettings>, String> {
@@ -311,25 +314,41 @@ mod tests {
     #[test]
     fn one_member_is_alone_unless_it_says_otherwise() {
         assert_eq!(settings(flags(), "a"), Ok(None));
-        let alone = ClusterFlags { initial_cluster: vec!["a=http://127.0.0.1:2380".into()], ..flags() };
+        let alone = ClusterFlags {
+            initial_cluster: vec!["a=http://127.0.0.1:2380".into()],
+            ..flags()
+        };
         assert_eq!(settings(alone, "a"), Ok(None));
-        let dqlite = ClusterFlags { backend: Some("dqlite".into()), ..flags() };
+        let dqlite = ClusterFlags {
+            backend: Some("dqlite".into()),
+            ..flags()
+        };
         let settings = settings(dqlite, "a").unwrap().expect("a cluster of one");
         assert_eq!(settings.initial.len(), 1);
     }
 
     #[test]
     fn every_member_reads_the_same_list() {
-        let given = ClusterFlags { initial_cluster: three(), ..flags() };
+        let given = ClusterFlags {
+            initial_cluster: three(),
+            ..flags()
+        };
         let settings = settings(given, "a").unwrap().expect("a cluster");
-        let names: Vec<&str> = settings.initial.iter().map(|member| member.name.as_str()).collect();
+        let names: Vec<&str> = settings
+            .initial
+            .iter()
+            .map(|member| member.name.as_str())
+            .collect();
         assert_eq!(names, ["a", "b", "c"]);
         assert_eq!(settings.address, "127.0.0.1:2380");
     }
 
     #[test]
     fn a_member_that_is_not_in_the_list_is_refused() {
-        let given = || ClusterFlags { initial_cluster: three(), ..flags() };
+        let given = || ClusterFlags {
+            initial_cluster: three(),
+            ..flags()
+        };
         let missing = settings(given(), "x").unwrap_err();
         assert!(missing.contains("couldn't find local name \"x\""), "{missing}");
         let elsewhere = settings(given(), "b").unwrap_err();
@@ -338,7 +357,11 @@ mod tests {
 
     #[test]
     fn trust_is_all_or_nothing() {
-        let certificate = || ClusterFlags { initial_cluster: three(), peer_cert_file: Some("c".into()), ..flags() };
+        let certificate = || ClusterFlags {
+            initial_cluster: three(),
+            peer_cert_file: Some("c".into()),
+            ..flags()
+        };
         assert!(settings(certificate(), "a").unwrap_err().contains("go together"));
         let whole = ClusterFlags {
             peer_key_file: Some("k".into()),
@@ -350,7 +373,11 @@ mod tests {
 
     #[test]
     fn addresses_are_read_with_and_without_scheme() {
-        for (url, address) in [("http://a:1", "a:1"), ("https://[::1]:2/", "[::1]:2"), ("10.0.0.1:9000", "10.0.0.1:9000")] {
+        for (url, address) in [
+            ("http://a:1", "a:1"),
+            ("https://[::1]:2/", "[::1]:2"),
+            ("10.0.0.1:9000", "10.0.0.1:9000"),
+        ] {
             assert_eq!(peer_address(url).unwrap(), address);
         }
         for url in ["http://a", "unix://a:1", "http://:1", "a", "http://a:1/b"] {

@@ -312,6 +312,13 @@ pub(crate) enum Command {
         #[arg(value_name = "DIR|FILE")]
         path: PathBuf,
     },
+    /// Make a stopped member the only one of its cluster, which has lost its majority for good. Of several
+    /// survivors choose the one whose log is longest; the others join again with empty data directories
+    Recover {
+        /// The member's data directory
+        #[arg(long, value_name = "DIR")]
+        data_dir: PathBuf,
+    },
     /// Make a new data directory from a snapshot
     Restore(RestoreFlags),
 }

@@ -15,7 +15,9 @@ use std::time::Duration;
 use actors::AutoCompaction;
 use clap::{ArgMatches, CommandFactory, FromArgMatches};
 
-pub(crate) use cluster::{Backend, ClusterSettings, InitialMember, PeerTls};
+#[cfg(feature = "dqlite")]
+pub(crate) use cluster::PeerTls;
+pub(crate) use cluster::{Backend, ClusterSettings};
 pub(crate) use errors::SettingsError;
 pub(crate) use flags::{Command, RestoreFlags};
 pub(crate) use tls::TlsSettings;
@@ -218,12 +220,7 @@ fn without_meaning(matches: &ArgMatches) -> Option<String> {
         .iter()
         .map(|name| format!("--{name}"))
         .collect();
-    (!names.is_empty()).then(|| {
-        format!(
-            "accepted, but without meaning here: {}",
-            names.join(", ")
-        )
-    })
+    (!names.is_empty()).then(|| format!("accepted, but without meaning here: {}", names.join(", ")))
 }
 
 fn settings_of(line: CommandLine, mut warnings: Vec<String>) -> Result<Settings, SettingsError> {

@@ -16,9 +16,23 @@ const NEVER: &[(&str, &[&str])] = &[
             "taffrail-journal",
         ],
     ),
+    // It reaches tokio by way of the dqlite crate, whose client it makes blocking calls of.
     (
         "taffrail-journal",
-        &["actix", "actix-rt", "tonic", "prost", "tokio", "taffrail-actors"],
+        &["actix", "actix-rt", "tonic", "prost", "taffrail-actors"],
+    ),
+    (
+        "taffrail-dqlite",
+        &[
+            "taffrail",
+            "taffrail-model",
+            "taffrail-journal",
+            "taffrail-actors",
+            "taffrail-proto",
+            "actix",
+            "tonic",
+            "prost",
+        ],
     ),
     (
         "taffrail-actors",
@@ -27,6 +41,17 @@ const NEVER: &[(&str, &[&str])] = &[
     (
         "taffrail-proto",
         &["taffrail-model", "taffrail-journal", "taffrail-actors", "actix"],
+    ),
+    (
+        "dqlite-sys",
+        &[
+            "taffrail",
+            "taffrail-model",
+            "taffrail-journal",
+            "taffrail-actors",
+            "taffrail-proto",
+            "tokio",
+        ],
     ),
     (
         "taffrail-loadtest",

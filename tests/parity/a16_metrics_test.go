@@ -77,6 +77,13 @@ var metricsScripts = []Script{
 			}
 		}
 	}},
+	{Name: "A16.2b_operations", Run: func(_ context.Context, s *Session) {
+		s.operations()
+		metrics := s.metrics()
+		for _, name := range []string{"etcd_mvcc_range_total", "etcd_mvcc_put_total", "etcd_mvcc_delete_total", "etcd_mvcc_txn_total"} {
+			s.Note("%s %v", name, metrics.samples(name))
+		}
+	}},
 	{Name: "A16.3_extensive", Options: Options{Flags: []string{"--metrics", "extensive"}}, Run: func(_ context.Context, s *Session) {
 		s.Put("a", "1")
 		s.Note("grpc_server_handling_seconds %s", s.metrics().describe("grpc_server_handling_seconds"))
@@ -101,6 +108,28 @@ func (s *Session) workload(ctx context.Context) {
 	s.All()
 	_, _ = s.Maintenance.Defragment(Quiet(ctx), &pb.DefragmentRequest{})
 	s.HTTP("GET", "/readyz", "")
+}
+
+// operations are requests that etcd counts in ways of its own.
+func (s *Session) operations() {
+	s.PutRequest(&pb.PutRequest{Key: []byte("a"), Value: []byte("1"), PrevKv: true})
+	s.PutRequest(&pb.PutRequest{Key: []byte("a"), IgnoreValue: true})
+	s.PutRequest(&pb.PutRequest{Key: []byte("missing"), IgnoreLease: true})
+	s.PutRequest(&pb.PutRequest{Key: []byte("a"), Lease: 99})
+	s.Get("a")
+	s.GetAt("a", 99)
+	s.Delete("missing")
+	s.Fill("k", 4)
+	s.DeleteRange(&pb.DeleteRangeRequest{Key: []byte("k"), RangeEnd: []byte("l"), PrevKv: true})
+	s.Grant(7, 1000)
+	s.PutLeased("l1", "1", 7)
+	s.PutLeased("l2", "1", 7)
+	both := compares(versionIs("a", 2), versionIs("l1", 1))
+	s.Txn(both, ops(put("b", "1"), get("a"), remove("l3")), yes)
+	s.Txn(both, ops(get("b"), get("a")), yes)
+	s.Txn(compares(versionIs("a", 9), versionIs("l1", 1)), ops(put("b", "1")), ops(get("a")))
+	s.Txn(both, ops(putOp(&pb.PutRequest{Key: []byte("missing"), IgnoreValue: true})), yes)
+	s.Revoke(7)
 }
 
 // exposition is what GET /metrics answers, by metric.

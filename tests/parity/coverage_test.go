@@ -37,7 +37,8 @@ var allScripts = [][]Script{revisionScripts, rangeScripts, streamScripts, putScr
 	watchScripts, watchOrderScripts, leaseScripts, maintenanceScripts, clusterScripts, authScripts, lockScripts,
 	errorScripts, limitScripts, httpScripts, gatewayScripts, tlsScripts, metricsScripts, kubernetesScripts}
 
-var allDivergences = [][]Divergence{leaseDivergences, authDivergences, quotaDivergences, watchDivergences, txnDivergences}
+var allDivergences = [][]Divergence{leaseDivergences, authDivergences, quotaDivergences, watchDivergences, txnDivergences,
+	maintenanceDivergences}
 
 var scriptName = regexp.MustCompile(`^(A\d+\.\d+)[a-z]?_[a-z0-9_]+$`)
 
@@ -64,6 +65,28 @@ func TestChecklist(t *testing.T) {
 	}
 	for id, reason := range partly {
 		t.Logf("%s only in part: %s", id, reason)
+	}
+}
+
+// TestUnfit fails when an excluded script does not exist (any more).
+func TestUnfit(t *testing.T) {
+	known := map[string]bool{}
+	for _, scripts := range append(allScripts, etcdctlScripts, concurrencyScripts) {
+		for _, script := range scripts {
+			known[script.Name] = true
+		}
+	}
+	for _, divergences := range append(allDivergences, etcdctlDivergences) {
+		for _, divergence := range divergences {
+			known[divergence.Name] = true
+		}
+	}
+	for _, excluded := range []map[string]string{unfit, unfitForFollowers} {
+		for name, reason := range excluded {
+			if !known[name] {
+				t.Errorf("there is no script %q to exclude (%s)", name, reason)
+			}
+		}
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"sort"
 	"strconv"
 	"strings"
 	"time"
@@ -84,8 +85,16 @@ func (s *Session) recordOutput(text string) {
 		s.recorder.line("%s", renderBody(s.Names, []byte(trimmed)))
 		return
 	}
-	for _, line := range strings.Split(strings.TrimSuffix(text, "\n"), "\n") {
-		s.recorder.line("  %s", s.normaliseLine(line))
+	lines := strings.Split(strings.TrimSuffix(text, "\n"), "\n")
+	listsMembers := memberLine.MatchString(lines[0])
+	for i, line := range lines {
+		lines[i] = s.normaliseLine(line)
+	}
+	if listsMembers {
+		sort.Strings(lines) // they come in the order of ids that the server chose
+	}
+	for _, line := range lines {
+		s.recorder.line("  %s", line)
 	}
 }
 

@@ -81,7 +81,6 @@ var etcdctlScripts = []Script{
 		s.Ctl("put", "a", "1")
 		s.Ctl("member", "list")
 		s.Ctl("member", "list", "-w", "json")
-		s.Ctl("member", "list", "-w", "fields")
 		s.Ctl("endpoint", "health")
 		s.Ctl("endpoint", "health", "-w", "json")
 		s.Ctl("endpoint", "status", "-w", "json")
@@ -91,6 +90,9 @@ var etcdctlScripts = []Script{
 		s.Ctl("move-leader", "12345")
 		s.Ctl("member", "remove", "12345")
 		s.Ctl("version")
+	}},
+	{Name: "ctl_member_list_fields", Run: func(_ context.Context, s *Session) {
+		s.Ctl("member", "list", "-w", "fields")
 	}},
 	{Name: "ctl_maintenance", Run: func(_ context.Context, s *Session) {
 		s.Fill("k", 20)

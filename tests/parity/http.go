@@ -196,6 +196,11 @@ func largeIDs(n *Names, text string) string {
 	if len(text) < 10 {
 		return text
 	}
+	if id, err := strconv.ParseUint(text, 10, 64); err == nil {
+		if name, known := n.Known("member", id); known {
+			return name
+		}
+	}
 	return internedText("id")(n, text)
 }
 
@@ -216,13 +221,26 @@ func renderJSON(text *strings.Builder, n *Names, name string, value any, indent 
 		fmt.Fprintf(text, "%s}\n", indent)
 	case []any:
 		fmt.Fprintf(text, "%s%s[\n", indent, name)
-		for _, item := range typed {
-			renderJSON(text, n, name, item, indent+"  ")
-		}
+		text.WriteString(renderList(n, name, typed, indent+"  "))
 		fmt.Fprintf(text, "%s]\n", indent)
 	default:
 		fmt.Fprintf(text, "%s%s: %s\n", indent, name, jsonScalar(n, name, typed))
 	}
+}
+
+// renderList keeps the order of a list, but for lists of members, which come in the order
+// of the ids that the server chose: those are sorted by what they show.
+func renderList(n *Names, name string, list []any, indent string) string {
+	var items []string
+	for _, item := range list {
+		var text strings.Builder
+		renderJSON(&text, n, name, item, indent)
+		items = append(items, text.String())
+	}
+	if name == "members" || name == "" {
+		sort.Strings(items)
+	}
+	return strings.Join(items, "")
 }
 
 func jsonScalar(n *Names, name string, value any) string {

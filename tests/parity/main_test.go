@@ -1,18 +1,21 @@
 package parity
 
 import (
+	"errors"
 	"flag"
 	"fmt"
 	"os"
+	"strconv"
 	"testing"
 )
 
-// parallelScripts is how many scripts run at a time: they wait more than they compute.
-const parallelScripts = "8"
+// parallelScripts is how many scripts run at a time on servers that are alone: they wait more
+// than they compute.
+const parallelScripts = 8
 
 func TestMain(m *testing.M) {
 	flag.Parse()
-	if err := prepare(); err != nil {
+	if err := errors.Join(prepare(), keepDataInMemory()); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
@@ -21,6 +24,9 @@ func TestMain(m *testing.M) {
 
 // prepare fails loudly when one of the servers is missing.
 func prepare() error {
+	if err := checkMembers(); err != nil {
+		return err
+	}
 	if err := buildPeers(); err != nil {
 		return fmt.Errorf("build.sh: %w", err)
 	}
@@ -39,5 +45,5 @@ func raiseParallelism() error {
 	if asked {
 		return nil
 	}
-	return flag.Set("test.parallel", parallelScripts)
+	return flag.Set("test.parallel", strconv.Itoa((parallelScripts+*memberCount-1) / *memberCount))
 }

@@ -15,6 +15,8 @@ type Names struct {
 	mutex sync.Mutex
 	byID  map[string]map[uint64]string
 	texts []replacement
+	// members are texts too, for as long as nobody takes another place in the cluster.
+	members []replacement
 }
 
 type replacement struct{ literal, name string }
@@ -36,13 +38,31 @@ func (n *Names) Intern(kind string, id uint64) string {
 	name := fmt.Sprintf("<%s %d>", kind, len(n.byID[kind])+1)
 	n.byID[kind][id] = name
 	if id > 1<<32 {
-		n.texts = append(n.texts,
-			replacement{strconv.FormatUint(id, 10), name},
-			replacement{strconv.FormatInt(int64(id), 10), name},
-			replacement{fmt.Sprintf("%016x", id), name},
-			replacement{strconv.FormatUint(id, 16), name})
+		n.texts = append(n.texts, spellings(id, name)...)
 	}
 	return name
+}
+
+// spellings are the ways in which an id is written.
+func spellings(id uint64, name string) []replacement {
+	return []replacement{
+		{strconv.FormatUint(id, 10), name},
+		{strconv.FormatInt(int64(id), 10), name},
+		{fmt.Sprintf("%016x", id), name},
+		{strconv.FormatUint(id, 16), name},
+	}
+}
+
+// Members names the members of a cluster, in the place of those that were named before.
+func (n *Names) Members(members []namedMember) {
+	n.mutex.Lock()
+	defer n.mutex.Unlock()
+	n.members, n.byID["member"] = nil, map[uint64]string{}
+	for _, member := range members {
+		n.byID["member"][member.id] = member.name
+		n.members = append(n.members, member.literals...)
+		n.members = append(n.members, spellings(member.id, member.name)...)
+	}
 }
 
 // Known returns the name of a value, if it has one.
@@ -64,8 +84,10 @@ func (n *Names) Replace(literal, name string) {
 func (n *Names) Text(text string) string {
 	n.mutex.Lock()
 	defer n.mutex.Unlock()
-	for _, r := range n.texts {
-		text = strings.ReplaceAll(text, r.literal, r.name)
+	for _, known := range [][]replacement{n.members, n.texts} {
+		for _, r := range known {
+			text = strings.ReplaceAll(text, r.literal, r.name)
+		}
 	}
 	return text
 }

@@ -57,9 +57,21 @@ var normalised = map[protoreflect.FullName]func(*Names, protoreflect.Value) stri
 	"v3electionpb.LeaderKey.lease":             ifKnown("lease"),
 }
 
-// unordered lists the repeated fields whose order etcd leaves to chance.
+// unordered lists the repeated fields whose order is chance.
 var unordered = map[protoreflect.FullName]bool{
 	"etcdserverpb.LeaseTimeToLiveResponse.keys": true,
+	// In the order of the ids, which the server chose.
+	"etcdserverpb.MemberListResponse.members":    true,
+	"etcdserverpb.MemberAddResponse.members":     true,
+	"etcdserverpb.MemberRemoveResponse.members":  true,
+	"etcdserverpb.MemberUpdateResponse.members":  true,
+	"etcdserverpb.MemberPromoteResponse.members": true,
+}
+
+// unorderedOnFollowers lists the fields whose order etcd knows only on the leader: leases
+// never expire on a follower, so that it cannot order them by their expiry.
+var unorderedOnFollowers = map[protoreflect.FullName]bool{
+	"etcdserverpb.LeaseLeasesResponse.leases": true,
 }
 
 func interned(kind string) func(*Names, protoreflect.Value) string {
@@ -136,7 +148,7 @@ func renderField(text *strings.Builder, n *Names, field protoreflect.FieldDescri
 	for _, item := range elements(field, value) {
 		items = append(items, renderItem(n, field, item, indent))
 	}
-	if unordered[field.FullName()] {
+	if unordered[field.FullName()] || asksFollower() && unorderedOnFollowers[field.FullName()] {
 		sort.Strings(items)
 	}
 	for _, item := range items {

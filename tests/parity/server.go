@@ -7,11 +7,13 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -63,14 +65,21 @@ type Options struct {
 	TLS bool
 }
 
+// startTimeout is how long a server or a cluster may take until it is healthy.
+const startTimeout = 20 * time.Second
+
 // Server is one running process with a data directory of its own.
 type Server struct {
 	Flavour     Flavour
+	Name        string
 	Dir         string
 	ClientPort  string
 	PeerPort    string
 	MetricsPort string
 	PKI         *authority
+
+	// initialCluster is who belongs to the cluster, as the flag of that name wants it.
+	initialCluster string
 
 	options Options
 	log     *os.File
@@ -78,27 +87,17 @@ type Server struct {
 	exited  chan struct{}
 }
 
-// startServer starts a server on an empty directory and waits until it is healthy.
-func startServer(ctx context.Context, flavour Flavour, dir string, options Options) (*Server, error) {
-	ports, err := freePorts(3)
-	if err != nil {
-		return nil, err
+// Start runs the process, also again after Kill or Stop, on the same directory, and waits
+// until it is healthy.
+func (s *Server) Start(ctx context.Context) error {
+	if err := s.launch(); err != nil {
+		return err
 	}
-	server := &Server{Flavour: flavour, Dir: dir, options: options,
-		ClientPort: ports[0], PeerPort: ports[1], MetricsPort: ports[2]}
-	if options.TLS {
-		if server.PKI, err = newAuthority(filepath.Join(dir, "pki")); err != nil {
-			return nil, err
-		}
-	}
-	if server.log, err = os.Create(filepath.Join(dir, "log")); err != nil {
-		return nil, err
-	}
-	return server, server.Start(ctx)
+	return s.awaitHealth(ctx)
 }
 
-// Start runs the process, also again after Kill or Stop, on the same directory.
-func (s *Server) Start(ctx context.Context) error {
+// launch runs the process and does not wait.
+func (s *Server) launch() error {
 	arguments := s.arguments()
 	if s.options.ConfigFile {
 		var err error
@@ -116,20 +115,22 @@ func (s *Server) Start(ctx context.Context) error {
 	exited := make(chan struct{})
 	s.exited = exited
 	go func(process *exec.Cmd) { _ = process.Wait(); close(exited) }(s.process)
-	return s.awaitHealth(ctx)
+	return nil
 }
 
 // arguments is etcd's own command line; Taffrail is started with the same.
 func (s *Server) arguments() []string {
-	peer := "http://127.0.0.1:" + s.PeerPort
 	arguments := []string{
-		"--name", "member",
+		"--name", s.Name,
 		"--data-dir", filepath.Join(s.Dir, "data"),
 		"--listen-client-urls", s.URL(),
 		"--advertise-client-urls", s.URL(),
-		"--listen-peer-urls", peer,
-		"--initial-advertise-peer-urls", peer,
-		"--initial-cluster", "member=" + peer,
+		"--listen-peer-urls", s.peerURL(),
+		"--initial-advertise-peer-urls", s.peerURL(),
+		"--initial-cluster", s.initialCluster,
+	}
+	if s.Flavour.Name == "taffrail" && *backend != "" {
+		arguments = append(arguments, "--backend", *backend)
 	}
 	if s.Flavour.Name == "etcd" {
 		// Durability is not what is compared here, and the disk is shared.
@@ -158,6 +159,8 @@ func (s *Server) configFile(arguments []string) ([]string, error) {
 	return []string{"--config-file", path}, os.WriteFile(path, []byte(text.String()), 0o600)
 }
 
+func (s *Server) peerURL() string { return "http://127.0.0.1:" + s.PeerPort }
+
 // URL is the client URL.
 func (s *Server) URL() string {
 	scheme := "http"
@@ -178,11 +181,17 @@ func (s *Server) TLS() *tls.Config {
 	return s.PKI.clientConfig()
 }
 
+// httpClient is a client for the harness' own questions, which opens a connection for each.
+func (s *Server) httpClient() *http.Client {
+	return &http.Client{Transport: &http.Transport{TLSClientConfig: s.TLS(), DisableKeepAlives: true}, Timeout: 2 * time.Second}
+}
+
+// awaitHealth waits until the server serves; an alarm may be raised all the same.
 func (s *Server) awaitHealth(ctx context.Context) error {
-	client := http.Client{Transport: &http.Transport{TLSClientConfig: s.TLS(), DisableKeepAlives: true}, Timeout: 2 * time.Second}
-	deadline := time.After(20 * time.Second)
+	client := s.httpClient()
+	deadline := time.After(startTimeout)
 	for {
-		if response, err := client.Get(s.URL() + "/health"); err == nil {
+		if response, err := client.Get(s.URL() + "/health?exclude=NOSPACE&exclude=CORRUPT"); err == nil {
 			response.Body.Close()
 			if response.StatusCode == http.StatusOK {
 				return nil
@@ -233,18 +242,22 @@ func (s *Server) LogTail() string {
 // between its choice and the start of the server.
 var handedOut sync.Map
 
+// The ports of servers lie below those that Linux gives to outgoing connections: one of
+// those could take a server's port while it is being restarted.
+const (
+	firstPort = 12000
+	lastPort  = 32000
+)
+
 func freePorts(count int) ([]string, error) {
 	var ports []string
-	for range 100 {
-		listener, err := net.Listen("tcp", "127.0.0.1:0")
+	for range 1000 {
+		port := strconv.Itoa(firstPort + rand.IntN(lastPort-firstPort))
+		listener, err := net.Listen("tcp", "127.0.0.1:"+port)
 		if err != nil {
-			return nil, err
+			continue
 		}
-		_, port, err := net.SplitHostPort(listener.Addr().String())
 		listener.Close()
-		if err != nil {
-			return nil, err
-		}
 		if _, taken := handedOut.LoadOrStore(port, true); !taken {
 			ports = append(ports, port)
 		}

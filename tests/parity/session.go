@@ -20,7 +20,10 @@ import (
 // Session is a recording connection to one server: raw gRPC clients and shorthands
 // for the calls that scripts make most.
 type Session struct {
+	// Server is the member that the session is connected to.
 	Server *Server
+	// Members is the cluster that it belongs to.
+	Members Members
 	// Names are the values that this server chose itself.
 	Names *Names
 	// Seen is what a Divergence observed.
@@ -41,17 +44,23 @@ type Session struct {
 	recorder *recorder
 }
 
-func openSession(ctx context.Context, server *Server) (*Session, error) {
+func openSession(ctx context.Context, members Members) (*Session, error) {
 	names := newNames()
+	server, err := members.choose(ctx, names)
+	if err != nil {
+		return nil, err
+	}
 	names.Replace(":"+server.ClientPort, ":<client port>")
 	names.Replace(":"+server.PeerPort, ":<peer port>")
-	names.Replace(":"+server.MetricsPort, ":<metrics port>")
-	names.Replace(server.Dir, "<dir>")
-	return openNamedSession(ctx, server, names)
+	for _, member := range members {
+		names.Replace(":"+member.MetricsPort, ":<metrics port>")
+		names.Replace(member.Dir, "<dir>")
+	}
+	return openNamedSession(ctx, members, server, names)
 }
 
-func openNamedSession(ctx context.Context, server *Server, names *Names) (*Session, error) {
-	s := &Session{Server: server, Names: names, ctx: ctx, recorder: &recorder{names: names}}
+func openNamedSession(ctx context.Context, members Members, server *Server, names *Names) (*Session, error) {
+	s := &Session{Server: server, Members: members, Names: names, ctx: ctx, recorder: &recorder{names: names}}
 	connection, err := grpc.NewClient("passthrough:///"+server.Address(), s.DialOptions(server.TLS())...)
 	if err != nil {
 		return nil, err
@@ -63,13 +72,15 @@ func openNamedSession(ctx context.Context, server *Server, names *Names) (*Sessi
 	return s, nil
 }
 
-// settle waits until etcd has written down its storage version, which it does a moment
-// after it became healthy.
+// settle waits until every etcd has written down its storage version, which it does some
+// moments after it became healthy.
 func (s *Session) settle() {
-	for deadline := time.Now().Add(callTimeout); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
-		status, err := s.Maintenance.Status(Quiet(s.ctx), &pb.StatusRequest{})
-		if err == nil && withoutPatch(status.StorageVersion) == withoutPatch(status.Version) {
-			return
+	for _, member := range s.Members {
+		for deadline := time.Now().Add(startTimeout); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+			status, err := member.status(s.ctx)
+			if err == nil && withoutPatch(status.StorageVersion) == withoutPatch(status.Version) {
+				break
+			}
 		}
 	}
 }
@@ -123,7 +134,7 @@ func (s *Session) Fail(format string, arguments ...any) {
 // Branch is a second session with the same server and a transcript of its own, for
 // calls that happen at the same time; Join appends that transcript.
 func (s *Session) Branch() *Session {
-	branch, err := openNamedSession(s.ctx, s.Server, s.Names)
+	branch, err := openNamedSession(s.ctx, s.Members, s.Server, s.Names)
 	if err != nil {
 		s.Fail("second connection: %v", err)
 	}
@@ -147,12 +158,18 @@ func (s *Session) Reopen() {
 	s.use(connection)
 }
 
-// Restart kills the server and starts it on the same directory.
+// Restart kills the server, all of them if there are several, and starts it on the same
+// directory. Another member may lead then, and another one be asked.
 func (s *Session) Restart() {
-	s.Server.Kill()
-	if err := s.Server.Start(s.ctx); err != nil {
+	s.Members.Kill()
+	if err := s.Members.Start(s.ctx); err != nil {
 		s.Fail("restart: %v", err)
 	}
+	server, err := s.Members.choose(s.ctx, s.Names)
+	if err != nil {
+		s.Fail("restart: %v", err)
+	}
+	s.Server = server
 	s.Reopen()
 	s.Note("restarted")
 }

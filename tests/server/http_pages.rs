@@ -88,6 +88,8 @@ async fn a_raised_alarm_makes_the_server_unhealthy_unless_excluded() {
         200,
         "it must not be restarted for that"
     );
+    let report: Value = serde_json::from_str(&http::get(server.address(), "/actors.json").body).unwrap();
+    assert_eq!(report["alarms"], serde_json::json!(["Corrupt for member 0"]));
 }
 
 #[tokio::test]

@@ -1,12 +1,10 @@
 //! Requests that ask for too much.
 
-use std::time::Duration;
-
 use proto::etcdserverpb::{Compare, PutRequest, RangeRequest, RequestOp, TxnRequest, request_op};
 use tokio::task::JoinSet;
 use tonic::Code;
 
-use crate::support::{Server, grpc_channel, kv_client};
+use crate::support::{Server, kv_client};
 
 fn put(key: &str, bytes: usize) -> PutRequest {
     PutRequest {
@@ -130,30 +128,4 @@ async fn more_than_may_be_under_way_is_refused_at_once() {
         400 - refused.len(),
         "a refused write was made"
     );
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_client_that_reconnects_a_thousand_times_is_borne() {
-    let (server, _directory) = Server::fresh(&[]);
-    let descriptors = || {
-        std::fs::read_dir(format!("/proc/{}/fd", server.pid()))
-            .unwrap()
-            .count()
-    };
-    let before = descriptors();
-    for _ in 0..20 {
-        let mut connections = JoinSet::new();
-        for _ in 0..50 {
-            connections.spawn(grpc_channel(server.address()));
-        }
-        connections.join_all().await;
-    }
-    kv_client(&server).await.put(put("k", 1)).await.unwrap();
-    for _ in 0..100 {
-        if descriptors() < before + 20 {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
-    panic!("{before} descriptors were open before, {} after", descriptors());
 }

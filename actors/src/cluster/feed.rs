@@ -4,6 +4,9 @@
 //! follower's pipeline. A follower that does not keep up fills its feed and nothing else: whoever feeds it
 //! either waits for room or learns that there is none and lets the follower begin again from the log.
 
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};

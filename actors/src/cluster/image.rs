@@ -1,5 +1,8 @@
 //! A replica on its way to a member without one, in parts.
 
+#[cfg(test)]
+mod tests;
+
 use bytes::Bytes;
 use tokio::sync::mpsc;
 

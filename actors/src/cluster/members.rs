@@ -13,8 +13,9 @@ pub trait Members: Send + Sync + 'static {
     /// This member.
     fn me(&self) -> u64;
 
-    /// The members whose majority decides, this one among them if it votes.
-    fn voters(&self) -> Vec<u64>;
+    /// The members whose majority decides, this one among them if it votes. None if somebody may have been
+    /// elected under a list that is newer than what this member knows.
+    fn voters(&self) -> Option<Vec<u64>>;
 
     /// The way to another member; none if it does not belong to the cluster.
     fn peer(&self, member: u64) -> Option<Arc<dyn Peer>>;
@@ -40,7 +41,9 @@ pub(crate) async fn majority_grants(
     own: Promised,
     claim: Claim,
 ) -> Result<(), NotGranted> {
-    let voters = members.voters();
+    let Some(voters) = members.voters() else {
+        return Err(NotGranted::Unreachable);
+    };
     let needed = voters.len() / 2 + 1;
     if own != Promised::Granted {
         return Err(NotGranted::Overtaken);

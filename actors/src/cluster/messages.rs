@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use journal::{Identity, Size};
-use model::{Alarm, Command, Effect, Lease, LeaseId, Position, Revision};
+use model::{AlarmMember, Command, Effect, Lease, LeaseId, Position, Revision};
 
 use crate::errors::RequestError;
 use crate::lease_actor::{KeepAliveReply, TimeToLiveReply};
@@ -113,7 +113,7 @@ pub struct Standing {
     /// Every lease.
     pub leases: Vec<Lease>,
     /// The raised alarms.
-    pub alarms: Vec<Alarm>,
+    pub alarms: Vec<AlarmMember>,
     /// The leader's lease clock, milliseconds.
     pub lease_clock_ms: i64,
 }
@@ -125,7 +125,8 @@ pub struct Claim {
     pub epoch: Epoch,
     /// The member that claims it.
     pub leader: u64,
-    /// Whether the claim was granted before and is only to be confirmed: nothing is promised anew.
+    /// Whether a majority has granted the claim before and is asked if it still stands. The answer is the same:
+    /// a member that was not among them promises itself now.
     pub confirm: bool,
 }
 
@@ -152,7 +153,7 @@ pub struct MemberDescription {
     pub client_urls: Vec<String>,
     /// The release of the server.
     pub server_version: String,
-    /// The version of the peer protocol that it speaks.
+    /// The version of the peer protocol that it speaks; filled in by whoever speaks it.
     pub protocol: u32,
     /// How far it is: the leadership it knows, and what it has applied of it.
     pub progress: Progress,

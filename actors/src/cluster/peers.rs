@@ -17,8 +17,9 @@ pub type PeerAnswer<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 /// itself, the gRPC server asks that implementation, and the gRPC client implements it for a member elsewhere.
 /// In one process a pipeline can be handed to another as its peer.
 pub trait Peer: Send + Sync + 'static {
-    /// Asks the member to do something as the leader. Many may be under way, answered in any order; no order
-    /// holds among them. Nothing is asked twice.
+    /// Asks the member to do something as the leader: at once, not when the answer is awaited. Many may be under
+    /// way, answered in any order. Nothing is asked twice. The answer is waited for as long as the member is
+    /// there; who wants it sooner bounds the wait.
     ///
     /// A failure says what is known: [`NoLeader`](crate::RequestError::NoLeader) and
     /// [`NotLeader`](crate::RequestError::NotLeader) that it was not done;
@@ -30,7 +31,7 @@ pub trait Peer: Send + Sync + 'static {
     /// [`TooFarBehind`](super::Followed::TooFarBehind). Dropping what is returned ends it.
     fn follow(&self, follower: u64, from: Progress) -> Following;
 
-    /// Asks for a promise of followership, or whether it still holds.
+    /// Asks for a promise of followership, or whether it still holds: at once, not when the answer is awaited.
     fn promise(&self, claim: Claim) -> PeerAnswer<Result<Promised, PeerError>>;
 
     /// The member's replica as bytes, for a member without one.

@@ -79,7 +79,7 @@ impl Promises {
         if claim.epoch == *highest {
             return Ok(Promised::Granted);
         }
-        if claim.confirm || claim.epoch < *highest {
+        if claim.epoch < *highest {
             return Ok(Promised::Refused { highest: *highest });
         }
         if let Some(path) = &self.path {
@@ -130,12 +130,12 @@ mod tests {
         let again = Promises::load(&path).unwrap();
         let refused = Promised::Refused { highest: Epoch(3) };
         assert_eq!(again.consider(claim(2, false)).unwrap(), refused);
+        assert_eq!(again.consider(claim(2, true)).unwrap(), refused);
         assert_eq!(
             again.consider(claim(4, true)).unwrap(),
-            refused,
-            "confirming promises nothing"
+            Promised::Granted,
+            "a member that was not asked before promises itself now"
         );
-        assert_eq!(again.consider(claim(4, false)).unwrap(), Promised::Granted);
         assert_eq!(
             again.consider(claim(3, true)).unwrap(),
             Promised::Refused { highest: Epoch(4) }

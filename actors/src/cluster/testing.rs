@@ -104,8 +104,8 @@ impl Members for Puppets {
         1
     }
 
-    fn voters(&self) -> Vec<u64> {
-        (1..=self.0.len() as u64 + 1).collect()
+    fn voters(&self) -> Option<Vec<u64>> {
+        Some((1..=self.0.len() as u64 + 1).collect())
     }
 
     fn peer(&self, member: u64) -> Option<Arc<dyn Peer>> {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use journal::{ReadError, Size};
-use model::{Alarm, AlarmAction, Command};
+use model::{AlarmAction, Command};
 
 use super::CompactorMeter;
 use crate::errors::RequestError;
@@ -56,7 +56,8 @@ impl SpaceKeeper {
     }
 
     fn alarm_is_raised(&self) -> bool {
-        self.shared.read(|state| state.alarms().contains(&Alarm::NoSpace))
+        self.shared
+            .read(|state| state.alarms().contains(&self.space.alarm()))
     }
 
     /// Measuring may block on the disk.
@@ -74,7 +75,7 @@ impl SpaceKeeper {
     /// A clearing that fails is tried again after the next measurement.
     async fn clear(&self) -> Result<(), RequestError> {
         self.store
-            .submit_own(Command::Alarm(AlarmAction::Deactivate(Alarm::NoSpace)))
+            .submit_own(Command::Alarm(AlarmAction::Deactivate(self.space.alarm())))
             .await?;
         tracing::info!("space has returned: the alarm NOSPACE is cleared");
         Ok(())

@@ -13,7 +13,8 @@ pub struct LeadershipReport {
     pub role: &'static str,
     /// The member that leads as this one sees it; zero for none.
     pub leader: u64,
-    /// The newest leadership that this member took part in, as leader or follower; zero before the first.
+    /// The newest leadership that this member took part in, as leader or follower, or promised itself to; zero
+    /// before the first.
     pub epoch: i64,
     /// How often this member has seen another leader than before.
     pub leader_changes: u64,

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use journal::Journal;
+use journal::{Identity, Journal};
 use tokio::sync::{Semaphore, oneshot, watch};
 
-use super::{Place, Places, Settings};
+use super::{Place, Places, Replayed, Settings};
 use crate::batch_meter::BatchMeter;
 use crate::cluster::{MemberDescription, Progress, Role, Roles};
 use crate::compactor::{BeginCompaction, Compactor, CompactorMeter};
@@ -37,19 +37,19 @@ struct Ground {
 /// The chain of a member that is alone: it leads for life.
 pub(super) fn assemble_alone<P: Place>(
     journal: Box<dyn Journal>,
-    shared: Arc<SharedState>,
-    settings: Settings,
+    replayed: Replayed,
     places: &Places<P>,
 ) -> (Store, Mailbox<WriteBatcher>) {
-    let ground = Ground::new(shared, settings, None);
+    let identity = replayed.shared.reader().identity();
+    let ground = Ground::new(replayed, identity.member_id, None);
     let followers = ground.start_followers(places);
     let keyspace = ground.start_keyspace(&followers, None, places);
     let (allocator, batcher) = ground
         .term_parts(keyspace)
         .start(journal, Tenure::Life, &places.write_path);
     let roles = Roles::alone(allocator);
-    let identity = ground.shared.reader().identity();
-    let store = ground.build_store(identity, roles, None, &followers, places);
+    let router = ground.start_router(&roles, places);
+    let store = ground.build_store(identity, roles, followers.addresses(router, None));
     followers.lease_actor.tell(BeginLeases { store: store.clone() });
     followers.lease_actor.tell(RunLeases);
     followers.compactor.tell(BeginCompaction { store: store.clone() });
@@ -60,12 +60,11 @@ pub(super) fn assemble_alone<P: Place>(
 pub(super) fn assemble_member<P: Place>(
     membership: Membership,
     description: MemberDescription,
-    shared: Arc<SharedState>,
-    settings: Settings,
+    replayed: Replayed,
     places: &Places<P>,
 ) -> (Member, watch::Sender<bool>, oneshot::Receiver<()>) {
     let cluster = ClusterMeters::default();
-    let ground = Ground::new(shared, settings, Some(cluster.clone()));
+    let ground = Ground::new(replayed, membership.identity.member_id, Some(cluster.clone()));
     let followers = ground.start_followers(places);
     let replicator = ground.start_replicator(&cluster, places);
     let keyspace = ground.start_keyspace(&followers, Some(&replicator), places);
@@ -75,13 +74,9 @@ pub(super) fn assemble_member<P: Place>(
     let (role, seen) = watch::channel(Role::Waiting);
     let roles = Roles::new(seen, membership.patience);
     let read_index = ground.start_read_index(&membership, &roles, places);
-    let store = ground.build_store(
-        membership.identity,
-        roles,
-        Some(read_index.clone()),
-        &followers,
-        places,
-    );
+    let router = ground.start_router(&roles, places);
+    let addresses = followers.addresses(router, Some(read_index.clone()));
+    let store = ground.build_store(membership.identity, roles, addresses);
     followers.lease_actor.tell(BeginLeases { store: store.clone() });
     followers.compactor.tell(BeginCompaction { store: store.clone() });
 
@@ -124,9 +119,25 @@ pub(super) fn assemble_member<P: Place>(
     (member, stopping, ended)
 }
 
+impl Followers {
+    fn addresses(&self, router: Mailbox<Router>, read_index: Option<Mailbox<ReadIndex>>) -> Addresses {
+        Addresses {
+            router,
+            lease_actor: self.lease_actor.clone(),
+            watch_hub: self.watch_hub.clone(),
+            compactor: self.compactor.clone(),
+            read_index,
+        }
+    }
+}
+
 impl Ground {
-    fn new(shared: Arc<SharedState>, settings: Settings, cluster: Option<ClusterMeters>) -> Self {
-        let in_use = shared.reader().size().map_or(0, |size| size.in_use);
+    fn new(replayed: Replayed, member_id: u64, cluster: Option<ClusterMeters>) -> Self {
+        let Replayed {
+            shared,
+            settings,
+            in_use,
+        } = replayed;
         let meters = Arc::new(Meters {
             mailboxes: MailboxMeters::new(),
             gate: Gate::new(settings.max_in_flight, settings.max_in_flight_bytes),
@@ -135,7 +146,7 @@ impl Ground {
             hub: Arc::new(HubMeter::default()),
             leases: Arc::new(LeaseMeter::default()),
             compactions: Arc::new(CompactorMeter::default()),
-            space: Arc::new(Space::new(settings.quota_bytes, in_use)),
+            space: Arc::new(Space::new(settings.quota_bytes, in_use, member_id)),
             cluster,
         });
         Self {
@@ -238,6 +249,7 @@ impl Ground {
             shared: Arc::clone(&self.shared),
             limits: self.settings.limits,
             allocator_meter: Arc::clone(&mailboxes.revision_allocator),
+            keyspace_meter: Arc::clone(&self.meters.keyspace),
             batcher_meters: BatcherMeters {
                 mailbox: Arc::clone(&mailboxes.write_batcher),
                 batches: Arc::clone(&self.meters.batches),
@@ -246,27 +258,17 @@ impl Ground {
         }
     }
 
-    fn build_store<P: Place>(
-        &self,
-        identity: journal::Identity,
-        roles: Roles,
-        read_index: Option<Mailbox<ReadIndex>>,
-        followers: &Followers,
-        places: &Places<P>,
-    ) -> Store {
+    fn start_router<P: Place>(&self, roles: &Roles, places: &Places<P>) -> Mailbox<Router> {
         let mailbox = &self.meters.mailboxes.router;
         let (space, shared) = (Arc::clone(&self.meters.space), Arc::clone(&self.shared));
         let (routes, clock, meter) = (roles.clone(), self.settings.clock.clone(), Arc::clone(mailbox));
-        let router = places
+        let address = places
             .write_path
             .start(move || Router::new(space, shared, routes, clock, meter));
-        let addresses = Addresses {
-            router: Mailbox::new(router, Arc::clone(mailbox)),
-            lease_actor: followers.lease_actor.clone(),
-            watch_hub: followers.watch_hub.clone(),
-            compactor: followers.compactor.clone(),
-            read_index,
-        };
+        Mailbox::new(address, Arc::clone(mailbox))
+    }
+
+    fn build_store(&self, identity: Identity, roles: Roles, addresses: Addresses) -> Store {
         let parts = StoreParts {
             shared: Arc::clone(&self.shared),
             identity,

@@ -38,8 +38,8 @@ impl Members for View {
         self.me
     }
 
-    fn voters(&self) -> Vec<u64> {
-        MEMBERS.to_vec()
+    fn voters(&self) -> Option<Vec<u64>> {
+        Some(MEMBERS.to_vec())
     }
 
     fn peer(&self, member: u64) -> Option<Arc<dyn Peer>> {

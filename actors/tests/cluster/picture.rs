@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use actors::Store;
 use bytes::Bytes;
 use model::{
-    Alarm, Effect, HashKv, KeyValue, Lease, LeaseId, Position, RangeQuery, Revision, Scan, ScanStep, State,
-    Value,
+    AlarmMember, Effect, HashKv, KeyValue, Lease, LeaseId, Position, RangeQuery, Revision, Scan, ScanStep,
+    State, Value,
 };
 
 use crate::client::all;
@@ -22,7 +22,7 @@ const SAMPLES: i64 = 40;
 pub struct Picture {
     revision: Revision,
     compact_revision: Revision,
-    alarms: Vec<Alarm>,
+    alarms: Vec<AlarmMember>,
     /// Everything, at some of the revisions that can be read.
     history: Vec<(Revision, Vec<KeyValue>)>,
     keys: usize,

@@ -65,7 +65,7 @@ pub(super) fn has_space(directory: &Path) -> bool {
     !written.and(removed).is_err_and(|error| full(&error))
 }
 
-pub(super) fn read_error(error: &Error) -> ReadError {
+pub(crate) fn read_error(error: &Error) -> ReadError {
     if is_corruption(error) {
         ReadError::Corrupt(error.to_string())
     } else {

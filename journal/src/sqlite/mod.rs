@@ -1,29 +1,31 @@
 //! The log on SQLite: one file in a data directory, one writer, any number of readers.
 
+mod activity;
 mod checkpoint;
 mod connection;
 mod draft;
-mod fault;
+pub(crate) mod fault;
 mod lineage;
 mod lock;
 mod reader;
 mod restore;
-mod row;
-mod schema;
-mod snapshot;
+pub(crate) mod row;
+pub(crate) mod schema;
+pub(crate) mod select;
+pub(crate) mod snapshot;
 mod upkeep;
 mod verify;
-mod writer;
+pub(crate) mod writer;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use model::Effect;
 use rusqlite::wal::CheckpointMode;
 use rusqlite::{Connection, DEFAULT_NAME, ErrorCode};
 
+use self::activity::Counters;
 use self::checkpoint::Checkpointer;
 use self::fault::{append_error, has_space, open_error};
 use self::lock::DirectoryLock;
@@ -63,8 +65,7 @@ pub struct SqliteJournal {
     // Fields are dropped in this order: the lock goes last.
     connection: Connection,
     checkpointer: Checkpointer,
-    /// Frames in the write-ahead log as of the last commit, those of earlier rounds not counted.
-    frames: Arc<AtomicU32>,
+    counters: Arc<Counters>,
     /// The length in frames at which the checkpointer is woken next.
     wake_at: u32,
     /// The length in frames below which starting the log over is not tried again.
@@ -94,13 +95,13 @@ impl SqliteJournal {
         schema::migrate(&connection, &path)?;
         schema::check_shape(&connection, &path)?;
         settle(&connection).map_err(sqlite)?;
-        let frames = count_frames(&mut connection, &options).map_err(sqlite)?;
-        let reader = SqliteReader::open(&path, options.readers).map_err(sqlite)?;
+        let counters = count_frames(&mut connection, &options).map_err(sqlite)?;
+        let reader = SqliteReader::open(&path, options.readers, &counters).map_err(sqlite)?;
         let checkpointer = Checkpointer::start(&path).map_err(sqlite)?;
         let mut journal = Self {
             connection,
             checkpointer,
-            frames,
+            counters,
             wake_at: 0,
             restart_at: 0,
             scrubbed: true,
@@ -190,7 +191,7 @@ fn settle(connection: &Connection) -> rusqlite::Result<()> {
 }
 
 /// Has every commit tell how long the write-ahead log is, and prepares the connection for appends.
-fn count_frames(connection: &mut Connection, options: &SqliteOptions) -> rusqlite::Result<Arc<AtomicU32>> {
+fn count_frames(connection: &mut Connection, options: &SqliteOptions) -> rusqlite::Result<Arc<Counters>> {
     connection.set_prepared_statement_cache_capacity(writer::STATEMENTS);
     // What the log grew far beyond its limit, a snapshot long, is cut off when it is started over.
     connection.pragma_update_and_check(
@@ -199,11 +200,11 @@ fn count_frames(connection: &mut Connection, options: &SqliteOptions) -> rusqlit
         options.wal_limit.saturating_mul(2).cast_signed(),
         |_| Ok(()),
     )?;
-    let frames = Arc::new(AtomicU32::new(0));
-    let seen = Arc::clone(&frames);
-    connection.wal_hook(Some(move |_: &mut rusqlite::hooks::Wal, pages: i32| {
-        seen.store(pages.unsigned_abs(), Ordering::Release);
+    let counters = Arc::new(Counters::default());
+    let seen = Arc::clone(&counters);
+    connection.wal_hook(Some(move |_: &mut rusqlite::hooks::Wal, frames: i32| {
+        seen.committed(frames.unsigned_abs());
         Ok(())
     }))?;
-    Ok(frames)
+    Ok(counters)
 }

@@ -1,16 +1,17 @@
 //! The log read beside its writer: connections that only read, shared by all threads.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use model::{Effect, Event, Position, Revision};
 use parking_lot::Mutex;
-use rusqlite::{Connection, OptionalExtension as _, Result, Transaction};
+use rusqlite::{Connection, Result, Transaction};
 
+use super::activity::Counters;
 use super::fault::read_error;
-use super::{connection, row, snapshot};
-use crate::page::Page;
-use crate::{Identity, ReadError, Reader, Size};
+use super::{connection, select, snapshot};
+use crate::{Activity, Identity, ReadError, Reader, Size};
 
 /// The reading side of a log on disk.
 pub(super) struct SqliteReader {
@@ -18,11 +19,12 @@ pub(super) struct SqliteReader {
     identity: Identity,
     idle: Mutex<Vec<Connection>>,
     kept: usize,
+    counters: Arc<Counters>,
 }
 
 impl SqliteReader {
     /// A reader that keeps up to `kept` connections open between uses.
-    pub(super) fn open(path: &Path, kept: usize) -> Result<Self> {
+    pub(super) fn open(path: &Path, kept: usize, counters: &Arc<Counters>) -> Result<Self> {
         let connection = connection::open_reader(path)?;
         let identity = read_identity(&connection)?;
         Ok(Self {
@@ -30,6 +32,7 @@ impl SqliteReader {
             identity,
             idle: Mutex::new(vec![connection]),
             kept,
+            counters: Arc::clone(counters),
         })
     }
 
@@ -45,6 +48,7 @@ impl SqliteReader {
         let idle = self.idle.lock().pop();
         let connection = idle.map_or_else(|| connection::open_reader(&self.path), Ok);
         let connection = connection.map_err(|error| read_error(&error))?;
+        let _counted = self.counters.reading();
         let outcome = read(&connection).map_err(|error| read_error(&error))?;
         self.give_back(connection);
         Ok(outcome)
@@ -71,56 +75,22 @@ fn read_identity(connection: &Connection) -> Result<Identity> {
 
 impl Reader for SqliteReader {
     fn replay(&self, sink: &mut dyn FnMut(Effect)) -> Result<(), ReadError> {
-        self.at_one_point(|log| {
-            replay_meta(log, sink)?;
-            each(log, "SELECT id, ttl, deadline_ms FROM lease", |row| {
-                sink(Effect::LeaseGranted(row::lease(row)?));
-                Ok(())
-            })?;
-            each(log, "SELECT kind FROM alarm", |row| {
-                sink(Effect::AlarmRaised(row::alarm(row)?));
-                Ok(())
-            })?;
-            each(log, "SELECT * FROM log ORDER BY position", |row| {
-                sink(Effect::Key(row::event(row)?));
-                Ok(())
-            })
-        })
+        self.at_one_point(|log| select::replay(log, sink))
     }
 
     fn values(&self, positions: &[Position]) -> Result<Vec<Option<Bytes>>, ReadError> {
-        self.at_one_point(|log| {
-            let mut select = log.prepare_cached("SELECT value FROM log WHERE position = ?1")?;
-            let mut value =
-                |position: &Position| select.query_row([position.0], |row| row::blob(row, 0)).optional();
-            positions.iter().map(&mut value).collect()
-        })
+        self.at_one_point(|log| select::values(log, positions))
     }
 
     fn events(&self, from: Revision, budget: usize) -> Result<Vec<Event>, ReadError> {
-        self.at_one_point(|log| {
-            let Some(start) = first_of(log, from)? else {
-                return Ok(Vec::new());
-            };
-            let mut select =
-                log.prepare_cached("SELECT * FROM log WHERE position >= ?1 ORDER BY position")?;
-            let mut rows = select.query([start.0])?;
-            let mut page = Page::new(budget);
-            while let Some(row) = rows.next()? {
-                if page.ends_before(Revision(row.get(1)?)) {
-                    break;
-                }
-                page.push(row::event(row)?);
-            }
-            Ok(page.into_events())
-        })
+        self.at_one_point(|log| select::events(log, from, budget))
     }
 
     fn size(&self) -> Result<Size, ReadError> {
         let (count, free) = self.at_one_point(|log| {
             Ok((
-                pages(log, "PRAGMA page_count")?,
-                pages(log, "PRAGMA freelist_count")?,
+                select::pages(log, "PRAGMA page_count")?,
+                select::pages(log, "PRAGMA freelist_count")?,
             ))
         })?;
         let wal = std::fs::metadata(connection::wal_path(&self.path)).map_or(0, |wal| wal.len());
@@ -129,6 +99,10 @@ impl Reader for SqliteReader {
             allocated: count * page + wal,
             in_use: (count - free) * page,
         })
+    }
+
+    fn activity(&self) -> Activity {
+        self.counters.activity()
     }
 
     fn snapshot(&self, to: &Path) -> Result<(), ReadError> {
@@ -146,57 +120,4 @@ impl Reader for SqliteReader {
     fn identity(&self) -> Identity {
         self.identity
     }
-}
-
-fn pages(log: &Connection, pragma: &str) -> Result<u64> {
-    log.prepare_cached(pragma)?
-        .query_row((), |row| row.get::<_, u32>(0))
-        .map(u64::from)
-}
-
-fn replay_meta(log: &Connection, sink: &mut dyn FnMut(Effect)) -> Result<()> {
-    let compacted = Revision(log.query_row("SELECT compact_revision FROM meta", (), |row| row.get(0))?);
-    if compacted != Revision::NEVER_COMPACTED {
-        sink(Effect::Compacted(compacted));
-    }
-    Ok(())
-}
-
-fn each(log: &Connection, sql: &str, mut visit: impl FnMut(&rusqlite::Row<'_>) -> Result<()>) -> Result<()> {
-    let mut statement = log.prepare(sql)?;
-    let mut rows = statement.query(())?;
-    while let Some(row) = rows.next()? {
-        visit(row)?;
-    }
-    Ok(())
-}
-
-/// The first row of this revision or a newer one.
-///
-/// Revisions do not fall as positions grow, so halving the span of positions finds it in a few dozen
-/// look-ups by primary key, and no index of revisions has to be kept.
-fn first_of(log: &Connection, revision: Revision) -> Result<Option<Position>> {
-    let edge = |sql| log.query_row(sql, (), |row| row.get::<_, Option<i64>>(0));
-    let (Some(start), Some(end)) = (
-        edge("SELECT min(position) FROM log")?,
-        edge("SELECT max(position) FROM log")?,
-    ) else {
-        return Ok(None);
-    };
-    let mut select = log.prepare_cached(
-        "SELECT position, revision FROM log WHERE position >= ?1 ORDER BY position LIMIT 1",
-    )?;
-    // Rows before `low` are too old; the row at or after `high` is not, or there is none.
-    let (mut low, mut high) = (start, end + 1);
-    while low < high {
-        let middle = low + (high - low) / 2;
-        let (position, found): (i64, i64) =
-            select.query_row([middle], |row| Ok((row.get(0)?, row.get(1)?)))?;
-        if found < revision.0 {
-            low = position + 1
-        } else {
-            high = middle
-        }
-    }
-    Ok((low <= end).then_some(Position(low)))
 }

@@ -185,7 +185,7 @@ fn change(path: &Path, marks: Marks) -> Result<()> {
     let connection = Connection::open(path)?;
     connection.pragma_update(None, "trusted_schema", "OFF")?;
     let transaction = connection.unchecked_transaction()?;
-    schema::draw_identity(&transaction)?;
+    take_alarms_over(&transaction)?;
     if let Some(Revision(revision)) = marks.keep_to {
         transaction.execute("DELETE FROM log WHERE revision > ?1", [revision])?;
         put_leases_back(&transaction)?;
@@ -198,6 +198,15 @@ fn change(path: &Path, marks: Marks) -> Result<()> {
     transaction.commit()?;
     connection::give_back(&connection, u32::MAX)?;
     connection.close().map_err(|(_, error)| error)
+}
+
+/// The log gets its own identity, and what its member had to say of itself stays its own.
+fn take_alarms_over(log: &Connection) -> Result<()> {
+    let member = || log.query_row("SELECT member_id FROM meta", (), |row| row.get::<_, i64>(0));
+    let before = member()?;
+    schema::draw_identity(log)?;
+    let take_over = "UPDATE alarm SET member_id = ?2 WHERE member_id = ?1";
+    log.execute(take_over, [before, member()?]).map(drop)
 }
 
 /// The leases that keys are attached to and that have ended since.

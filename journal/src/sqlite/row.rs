@@ -1,7 +1,7 @@
 //! Effects as rows, and rows as effects.
 
 use bytes::Bytes;
-use model::{Alarm, Event, Lease, LeaseId, Position, Revision, Version};
+use model::{Alarm, AlarmMember, Event, Lease, LeaseId, Position, Revision, Version};
 use rusqlite::Row;
 
 /// Reads a row of `SELECT position, revision, create_revision, version, lease, key, value`.
@@ -38,19 +38,24 @@ pub(super) fn lease(row: &Row<'_>) -> rusqlite::Result<Lease> {
     })
 }
 
-/// The number under which an alarm is stored: etcd's own.
-pub(super) fn alarm_kind(alarm: Alarm) -> i64 {
-    match alarm {
+/// The columns `kind, member_id` of an alarm; kinds have etcd's own numbers.
+pub(crate) fn alarm_columns(raised: AlarmMember) -> [i64; 2] {
+    let kind = match raised.alarm {
         Alarm::NoSpace => 1,
         Alarm::Corrupt => 2,
-    }
+    };
+    [kind, raised.member_id.cast_signed()]
 }
 
-/// Reads a row of `SELECT kind`.
-pub(super) fn alarm(row: &Row<'_>) -> rusqlite::Result<Alarm> {
-    match row.get(0)? {
-        1 => Ok(Alarm::NoSpace),
-        2 => Ok(Alarm::Corrupt),
-        other => Err(rusqlite::Error::IntegralValueOutOfRange(0, other)),
-    }
+/// Reads a row of `SELECT kind, member_id`.
+pub(super) fn alarm(row: &Row<'_>) -> rusqlite::Result<AlarmMember> {
+    let alarm = match row.get(0)? {
+        1 => Alarm::NoSpace,
+        2 => Alarm::Corrupt,
+        other => return Err(rusqlite::Error::IntegralValueOutOfRange(0, other)),
+    };
+    Ok(AlarmMember {
+        alarm,
+        member_id: row.get::<_, i64>(1)?.cast_unsigned(),
+    })
 }

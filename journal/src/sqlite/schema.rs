@@ -19,11 +19,11 @@ use crate::OpenError;
 pub(super) const DATABASE_FILE: &str = "taffrail.db";
 
 /// Marks a file as a log of Taffrail: "Tfrl" in the application id of the SQLite header.
-pub(super) const APPLICATION_ID: i32 = 0x5466_726c;
+pub(crate) const APPLICATION_ID: i32 = 0x5466_726c;
 
 /// Entry n takes a file from schema version n to n + 1. Entries are never changed once released: a new
 /// version is one more entry.
-const MIGRATIONS: &[&str] = &[
+pub(crate) const MIGRATIONS: &[&str] = &[
     // 1: the first.
     "CREATE TABLE log (
         position INTEGER PRIMARY KEY,
@@ -39,7 +39,11 @@ const MIGRATIONS: &[&str] = &[
         ttl INTEGER NOT NULL,
         deadline_ms INTEGER NOT NULL
      ) STRICT;
-     CREATE TABLE alarm (kind INTEGER PRIMARY KEY) STRICT;
+     CREATE TABLE alarm (
+        kind INTEGER NOT NULL,
+        member_id INTEGER NOT NULL,
+        PRIMARY KEY (kind, member_id)
+     ) STRICT, WITHOUT ROWID;
      CREATE TABLE meta (
         id INTEGER PRIMARY KEY CHECK (id = 1),
         compact_revision INTEGER NOT NULL,
@@ -76,14 +80,19 @@ fn refuse_stray_wal(path: &Path) -> Result<(), OpenError> {
 
 fn build(path: &Path) -> rusqlite::Result<()> {
     let connection = Connection::open(path)?;
+    lay_out(&connection)?;
+    connection::use_wal(&connection)?;
+    connection.close().map_err(|(_, error)| error)
+}
+
+/// Makes the tables of an empty log in an empty file.
+pub(crate) fn lay_out(connection: &Connection) -> rusqlite::Result<()> {
     // Both must be chosen before the first table, and neither can be changed later without a rewrite.
     connection.pragma_update(None, "page_size", connection::PAGE_SIZE)?;
     connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
     connection.pragma_update(None, "application_id", APPLICATION_ID)?;
-    upgrade(&connection, MIGRATIONS)?;
-    draw_identity(&connection)?;
-    connection::use_wal(&connection)?;
-    connection.close().map_err(|(_, error)| error)
+    upgrade(connection, MIGRATIONS)?;
+    draw_identity(connection)
 }
 
 /// Gives the log a cluster id and a member id that nobody else has.

@@ -10,7 +10,7 @@ use rusqlite::{Connection, Result};
 use super::lock::{parent, sync_directory};
 
 /// Makes the file that the copy goes to. It must not exist, and only its owner may read it: it holds secrets.
-pub(super) fn create(to: &Path) -> io::Result<()> {
+pub(crate) fn create(to: &Path) -> io::Result<()> {
     File::options()
         .write(true)
         .create_new(true)
@@ -29,13 +29,13 @@ pub(super) fn copy(connection: &Connection, to: &Path) -> Result<()> {
 
 /// Makes the copy and its name durable. VACUUM INTO syncs the content as the connection is set to, and
 /// never the name; a snapshot is a promise, so neither is left to a setting.
-pub(super) fn sync(to: &Path) -> io::Result<()> {
+pub(crate) fn sync(to: &Path) -> io::Result<()> {
     File::open(to)?.sync_all()?;
     sync_directory(parent(to))
 }
 
 /// Removes a copy that did not become whole.
-pub(super) fn discard(to: &Path) {
+pub(crate) fn discard(to: &Path) {
     if let Err(error) = std::fs::remove_file(to) {
         tracing::warn!(path = %to.display(), %error, "an unfinished snapshot stays behind");
     }

@@ -1,6 +1,5 @@
 //! What only the writer can do for the file, a little at a time.
 
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use rusqlite::wal::CheckpointMode;
@@ -27,7 +26,7 @@ const VACUUM_PAGES: u32 = 64;
 impl SqliteJournal {
     /// The write-ahead log has just been started over, or is new.
     pub(super) fn begin_round(&mut self) {
-        self.frames.store(0, Ordering::Release);
+        self.counters.begin_round();
         self.checkpointer.forget();
         self.wake_at = pages(self.options.checkpoint);
         self.restart_at = pages(self.options.wal_limit);
@@ -35,7 +34,7 @@ impl SqliteJournal {
 
     /// After a commit: lets the checkpointer run when there is a piece for it.
     pub(super) fn wake_checkpointer(&mut self) {
-        let frames = self.frames.load(Ordering::Acquire);
+        let frames = self.counters.frames();
         let piece = pages(self.options.checkpoint);
         if frames.saturating_add(piece) < self.wake_at {
             // SQLite started the log over by itself: everything in it was copied and nobody read it.
@@ -54,7 +53,7 @@ impl SqliteJournal {
 
     /// Starts the write-ahead log over when it is long and nearly all of it is in the database.
     pub(super) fn restart_wal(&mut self) -> Result<(), AppendError> {
-        let frames = self.frames.load(Ordering::Acquire);
+        let frames = self.counters.frames();
         let left = frames.saturating_sub(self.checkpointer.copied());
         let over = frames.saturating_sub(self.restart_at);
         if frames < self.restart_at {

@@ -1,10 +1,10 @@
 //! Effects made durable: one transaction a batch.
 
 use model::{Effect, Event, Lease, LeaseId, Position, Revision};
-use rusqlite::{CachedStatement, Connection, Result, params};
+use rusqlite::{CachedStatement, Connection, Params, Result, params};
 
 use super::fault::Stage;
-use super::row::alarm_kind;
+use super::row::alarm_columns;
 
 const INSERT: &str = "INSERT INTO log VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
 const DELETE: &str = "DELETE FROM log WHERE position = ?1";
@@ -12,10 +12,11 @@ const LEASE: &str = "INSERT INTO lease VALUES (?1, ?2, ?3)
     ON CONFLICT (id) DO UPDATE SET ttl = excluded.ttl, deadline_ms = excluded.deadline_ms";
 const REVOKE: &str = "DELETE FROM lease WHERE id = ?1";
 /// With the compaction goes how far history had come: rows that said so may be scrubbed from now on.
-const COMPACT: &str = "UPDATE meta SET compact_revision = ?1, newest_revision = max(newest_revision,
+pub(crate) const COMPACT: &str =
+    "UPDATE meta SET compact_revision = ?1, newest_revision = max(newest_revision,
     coalesce((SELECT revision FROM log ORDER BY position DESC LIMIT 1), 1))";
-const RAISE: &str = "INSERT INTO alarm VALUES (?1) ON CONFLICT (kind) DO NOTHING";
-const CLEAR: &str = "DELETE FROM alarm WHERE kind = ?1";
+const RAISE: &str = "INSERT INTO alarm VALUES (?1, ?2) ON CONFLICT DO NOTHING";
+const CLEAR: &str = "DELETE FROM alarm WHERE kind = ?1 AND member_id = ?2";
 
 /// As many statements as a writer uses, all kept compiled.
 pub(super) const STATEMENTS: usize = 16;
@@ -64,11 +65,11 @@ impl<'a> Batch<'a> {
         match effect {
             Effect::Key(event) => self.append(event),
             Effect::LeaseGranted(lease) | Effect::LeaseRenewed(lease) => self.put_lease(lease),
-            Effect::LeaseRevoked(LeaseId(id)) => self.change(REVOKE, *id),
-            Effect::Compacted(Revision(revision)) => self.change(COMPACT, *revision),
+            Effect::LeaseRevoked(LeaseId(id)) => self.change(REVOKE, [*id]),
+            Effect::Compacted(Revision(revision)) => self.change(COMPACT, [*revision]),
             Effect::Scrubbed(positions) => self.scrub(positions),
-            Effect::AlarmRaised(alarm) => self.change(RAISE, alarm_kind(*alarm)),
-            Effect::AlarmCleared(alarm) => self.change(CLEAR, alarm_kind(*alarm)),
+            Effect::AlarmRaised(alarm) => self.change(RAISE, alarm_columns(*alarm)),
+            Effect::AlarmCleared(alarm) => self.change(CLEAR, alarm_columns(*alarm)),
         }
     }
 
@@ -98,7 +99,7 @@ impl<'a> Batch<'a> {
             .try_for_each(|position| delete.execute([position.0]).map(drop))
     }
 
-    fn change(&self, sql: &str, value: i64) -> Result<()> {
-        self.connection.prepare_cached(sql)?.execute([value]).map(drop)
+    fn change(&self, sql: &str, values: impl Params) -> Result<()> {
+        self.connection.prepare_cached(sql)?.execute(values).map(drop)
     }
 }

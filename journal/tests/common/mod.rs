@@ -3,7 +3,7 @@
 
 use bytes::Bytes;
 use journal::Reader;
-use model::{Effect, Event, Lease, LeaseId, Position, Revision, Version};
+use model::{Alarm, AlarmMember, Effect, Event, Lease, LeaseId, Position, Revision, Version};
 
 /// A put that creates its key.
 pub(crate) fn created(position: i64, revision: i64, key: &str, value: &[u8]) -> Event {
@@ -61,6 +61,10 @@ pub(crate) fn lease(id: i64, ttl: i64, deadline_ms: i64) -> Lease {
         ttl,
         deadline_ms,
     }
+}
+
+pub(crate) fn raised(alarm: Alarm, member_id: u64) -> AlarmMember {
+    AlarmMember { alarm, member_id }
 }
 
 pub(crate) fn keys(events: &[Event]) -> Vec<Effect> {

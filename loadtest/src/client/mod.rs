@@ -67,6 +67,11 @@ impl Connection {
         let socket = TcpStream::connect(&address)
             .await
             .with_context(|| format!("cannot reach {address}"))?;
+        Self::over(socket, endpoint).await
+    }
+
+    /// Speaks HTTP/2 on a socket that is connected already.
+    pub(crate) async fn over(socket: TcpStream, endpoint: &Uri) -> anyhow::Result<Self> {
         socket.set_nodelay(true)?;
         let (sender, driver) = h2::client::Builder::new()
             .initial_window_size(WINDOW)
@@ -74,7 +79,7 @@ impl Connection {
             .enable_push(false)
             .handshake(socket)
             .await
-            .with_context(|| format!("no HTTP/2 at {address}"))?;
+            .with_context(|| format!("no HTTP/2 at {endpoint}"))?;
         // Its end is seen by every call that needed it.
         tokio::spawn(driver);
         Ok(Self {
@@ -99,7 +104,7 @@ impl Connection {
 }
 
 /// Host and port of an endpoint; only plain HTTP is spoken.
-fn address_of(endpoint: &Uri) -> anyhow::Result<String> {
+pub(crate) fn address_of(endpoint: &Uri) -> anyhow::Result<String> {
     anyhow::ensure!(
         endpoint.scheme_str() == Some("http"),
         "only http:// endpoints are supported: {endpoint}"

@@ -38,6 +38,11 @@ impl Stream {
         Ok(self.body.send_data(message, false)?)
     }
 
+    /// Says that no more messages will be sent.
+    pub(crate) fn finish(&mut self) -> Result<(), CallError> {
+        Ok(self.body.send_data(Bytes::new(), true)?)
+    }
+
     /// The next message without its frame; `None` when the server has ended the stream in good order.
     pub(crate) async fn next(&mut self) -> Result<Option<Bytes>, CallError> {
         loop {

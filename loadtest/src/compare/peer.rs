@@ -32,13 +32,7 @@ impl Peer {
 
     /// The newest etcd that has been built in the repository, unless a program is given.
     pub(super) fn etcd(binary: Option<&Path>, root: &Path) -> Result<Self> {
-        let peers = root.join(".cache/peers");
-        let binary = match binary {
-            Some(binary) => binary.to_owned(),
-            None => newest(&names_in(&peers))
-                .map(|name| peers.join(name).join("etcd"))
-                .with_context(|| format!("no etcd in {}: build it or give --etcd", peers.display()))?,
-        };
+        let binary = etcd_binary(binary, root)?;
         existing(Self {
             name: "etcd",
             binary,
@@ -69,6 +63,17 @@ impl Peer {
     }
 }
 
+/// The newest etcd that has been built in the repository, unless a program is given.
+pub(crate) fn etcd_binary(binary: Option<&Path>, root: &Path) -> Result<PathBuf> {
+    let peers = root.join(".cache/peers");
+    match binary {
+        Some(binary) => Ok(binary.to_owned()),
+        None => newest(&names_in(&peers))
+            .map(|name| peers.join(name).join("etcd"))
+            .with_context(|| format!("no etcd in {}: build it or name one", peers.display())),
+    }
+}
+
 /// The program by its absolute path, since it is started in a folder of its own.
 fn existing(peer: Peer) -> Result<Peer> {
     let Peer { name, binary, .. } = &peer;
@@ -84,7 +89,7 @@ fn existing(peer: Peer) -> Result<Peer> {
 }
 
 /// The repository around the current folder, or the current folder itself.
-pub(super) fn repository() -> PathBuf {
+pub(crate) fn repository() -> PathBuf {
     let here = env::current_dir().unwrap_or_default();
     let is_root = |folder: &&Path| folder.join("loadtest").is_dir() && folder.join("Cargo.toml").is_file();
     here.ancestors().find(is_root).unwrap_or(&here).to_owned()

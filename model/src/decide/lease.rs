@@ -38,6 +38,7 @@ impl Decider<'_> {
     pub(super) fn lease_revoke(&mut self, id: LeaseId) -> Result<Reply, Refusal> {
         self.view().lease(id).ok_or(Refusal::LeaseNotFound)?;
         for key in self.view().lease_keys(id) {
+            self.work.deletes += 1;
             self.emit_delete(key);
         }
         self.emit(Effect::LeaseRevoked(id));

@@ -7,6 +7,7 @@ mod validate;
 
 use bytes::Bytes;
 
+use crate::tally::Work;
 use crate::{
     Alarm, AlarmAction, Command, DeleteRange, DeleteRangeReply, Effect, Event, KeyRange, KeyValue, LeaseId,
     Operation, Overlay, Position, Put, PutReply, Refusal, Reply, Revision, State, Txn, Value, ValueSource,
@@ -53,6 +54,8 @@ pub(crate) struct Decider<'a> {
     /// The newest revision before this command.
     begun_at: Revision,
     effects: Vec<Effect>,
+    /// What etcd would count of the transaction on the store that goes on.
+    work: Work,
 }
 
 /// Decides a command, which must be [valid](validate), on the newest state.
@@ -78,8 +81,11 @@ pub fn decide(
         limits,
         begun_at,
         effects: Vec::new(),
+        work: Work::default(),
     };
-    match decider.decide(command) {
+    let outcome = decider.decide(command);
+    decider.count_work();
+    match outcome {
         Ok(reply) => Ok(Decision {
             revision: decider.overlay.revision(),
             effects: decider.effects,
@@ -98,13 +104,10 @@ fn refuse_by_alarm(command: &Command, overlay: &Overlay) -> Result<(), Refusal> 
         return Ok(());
     }
     let reads_only = matches!(command, Command::Txn(txn) if txn.is_read_only());
-    if overlay.alarms().contains(&Alarm::Corrupt)
-        && !reads_only
-        && !matches!(command, Command::LeaseRenew { .. })
-    {
+    if overlay.is_raised(Alarm::Corrupt) && !reads_only && !matches!(command, Command::LeaseRenew { .. }) {
         return Err(Refusal::Corrupt);
     }
-    if overlay.alarms().contains(&Alarm::NoSpace) && space_cost(command) > 0 {
+    if overlay.is_raised(Alarm::NoSpace) && space_cost(command) > 0 {
         return Err(Refusal::NoSpace);
     }
     Ok(())
@@ -128,6 +131,11 @@ impl Decider<'_> {
         }
     }
 
+    /// A transaction on the store ends here.
+    fn count_work(&mut self) {
+        self.overlay.count(std::mem::take(&mut self.work));
+    }
+
     fn view(&self) -> View<'_> {
         View {
             state: self.state,
@@ -147,10 +155,11 @@ impl Decider<'_> {
     }
 
     /// What must hold of a put before anything of its transaction is written.
-    fn check_put(&self, put: &Put) -> Result<(), Refusal> {
+    fn check_put(&mut self, put: &Put) -> Result<(), Refusal> {
         if put.lease != LeaseId::NONE && self.view().lease(put.lease).is_none() {
             return Err(Refusal::LeaseNotFound);
         }
+        self.work.ranges += u64::from(put.looks_before());
         if !put.ignore_value && !put.ignore_lease {
             return Ok(());
         }
@@ -163,6 +172,7 @@ impl Decider<'_> {
     }
 
     fn put(&mut self, put: Put) -> Result<PutReply, Refusal> {
+        self.work.puts += 1;
         let before = self.view().latest(&put.key);
         let event = self.put_event(&put, before.as_ref())?;
         self.emit(Effect::Key(event));
@@ -217,6 +227,8 @@ impl Decider<'_> {
     }
 
     fn delete_range(&mut self, delete: &DeleteRange) -> DeleteRangeReply {
+        self.work.ranges += u64::from(delete.prev_kv);
+        self.work.deletes += 1;
         let doomed = match &delete.range {
             KeyRange::Single(key) => self.view().latest(key).into_iter().collect(),
             range => self.view().pairs(range, self.overlay.revision()),
@@ -280,17 +292,20 @@ impl Decider<'_> {
     }
 }
 
+impl Put {
+    /// Whether the pair before must be read; here it always is.
+    fn looks_before(&self) -> bool {
+        self.prev_kv || self.ignore_value || self.ignore_lease
+    }
+}
+
 impl Txn {
-    /// Whether no branch can change anything, whatever the state.
+    /// Whether etcd takes it for one that only reads: what it nests counts as writing, whatever that is.
     #[must_use]
     pub fn is_read_only(&self) -> bool {
         self.success
             .iter()
             .chain(&self.failure)
-            .all(|operation| match operation {
-                Operation::Range(_) | Operation::Missing => true,
-                Operation::Put(_) | Operation::DeleteRange(_) => false,
-                Operation::Txn(inner) => inner.is_read_only(),
-            })
+            .all(|operation| matches!(operation, Operation::Range(_)))
     }
 }

@@ -24,12 +24,16 @@ enum Step {
 
 impl Decider<'_> {
     pub(super) fn txn(&mut self, txn: Txn) -> Result<Reply, Refusal> {
+        let read_only = txn.is_read_only();
         let plan = self.plan(txn)?;
         self.check(&plan)?;
+        if !read_only {
+            self.count_work();
+        }
         Ok(Reply::Txn(self.run(plan)?))
     }
 
-    fn plan(&self, txn: Txn) -> Result<Plan, Refusal> {
+    fn plan(&mut self, txn: Txn) -> Result<Plan, Refusal> {
         let mut succeeded = true;
         for condition in &txn.compare {
             succeeded = succeeded && self.holds(condition)?;
@@ -45,7 +49,8 @@ impl Decider<'_> {
         })
     }
 
-    fn holds(&self, condition: &Compare) -> Result<bool, Refusal> {
+    fn holds(&mut self, condition: &Compare) -> Result<bool, Refusal> {
+        self.work.ranges += 1;
         let mut pairs = match &condition.range {
             KeyRange::Single(key) => self.view().latest(key).into_iter().collect(),
             range => self.view().pairs(range, self.overlay.revision()),
@@ -65,7 +70,7 @@ impl Decider<'_> {
     }
 
     /// Everything that could refuse the branch is asked before its first write.
-    fn check(&self, plan: &Plan) -> Result<(), Refusal> {
+    fn check(&mut self, plan: &Plan) -> Result<(), Refusal> {
         plan.steps.iter().try_for_each(|step| match step {
             Step::Nested(inner) => self.check(inner),
             Step::Simple(Operation::Range(query)) => self.check_range(query),
@@ -96,10 +101,15 @@ impl Decider<'_> {
     fn run_step(&mut self, step: Step) -> Result<OperationReply, Refusal> {
         match step {
             Step::Nested(inner) => Ok(OperationReply::Txn(self.run(inner)?)),
-            Step::Simple(Operation::Range(query)) => Ok(OperationReply::Range(
-                self.view().range(&query, self.overlay.revision())?,
-            )),
-            Step::Simple(Operation::Put(put)) => Ok(OperationReply::Put(self.made_at(), self.put(put)?)),
+            Step::Simple(Operation::Range(query)) => {
+                self.work.ranges += 1;
+                let answer = self.view().range(&query, self.overlay.revision())?;
+                Ok(OperationReply::Range(answer))
+            }
+            Step::Simple(Operation::Put(put)) => {
+                self.work.ranges += u64::from(put.looks_before());
+                Ok(OperationReply::Put(self.made_at(), self.put(put)?))
+            }
             Step::Simple(Operation::DeleteRange(delete)) => {
                 let reply = self.delete_range(&delete);
                 Ok(OperationReply::DeleteRange(self.overlay.revision(), reply))

@@ -8,6 +8,7 @@ mod decoding;
 mod kv;
 mod lease;
 mod maintenance;
+mod peer;
 mod services;
 mod watch;
 

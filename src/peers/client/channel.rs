@@ -16,17 +16,17 @@ use crate::peers::errors::with_sources;
 use crate::peers::{CONNECTION_WINDOW, Connector, MESSAGE_BYTES_MAX, Patience, STREAM_WINDOW, Wire};
 
 /// The client of the generated service on a [`Channel`].
-pub(super) type Client = PeerClient<Channel>;
+pub(in crate::peers) type Client = PeerClient<Channel>;
 
 /// A handle to a connection. It ends when all handles and streams are gone, or when the member falls silent.
 #[derive(Clone)]
-pub(super) struct Channel {
+pub(in crate::peers) struct Channel {
     sender: http2::SendRequest<Body>,
 }
 
 impl Channel {
     /// Makes a connection.
-    pub(super) async fn open(connector: &Connector, patience: Patience) -> Result<Self, PeerError> {
+    pub(in crate::peers) async fn open(connector: &Connector, patience: Patience) -> Result<Self, PeerError> {
         let connected = tokio::time::timeout(patience.connect, connector()).await;
         let wire = connected
             .map_err(|_| PeerError::Unreachable("no connection in time".into()))?
@@ -60,7 +60,7 @@ impl Channel {
     }
 
     /// The service at the other end.
-    pub(super) fn client(self) -> Client {
+    pub(in crate::peers) fn client(self) -> Client {
         // HTTP/2 wants a scheme and an authority; whom they name was decided when the connection was made.
         let origin = Uri::from_static("http://peer");
         PeerClient::with_origin(self, origin).max_decoding_message_size(MESSAGE_BYTES_MAX)

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actors::{Ask, AskOutcome, Gate, GateReport, PeerAnswer, PeerError, Permit, RequestError};
+use actors::{Ask, AskOutcome, Gate, PeerAnswer, PeerError, Permit, RequestError};
 use proto::peer as pb;
 use proto::peer::call::Ask as WireAsk;
 use tokio::sync::{mpsc, oneshot};
@@ -72,7 +72,8 @@ impl Forwarder {
         }
     }
 
-    pub(super) fn report(&self) -> GateReport {
+    #[cfg(test)]
+    pub(super) fn report(&self) -> actors::GateReport {
         self.gate.report()
     }
 

@@ -8,45 +8,82 @@ mod streams;
 use std::sync::Arc;
 
 use actors::{
-    Ask, AskOutcome, Claim, Epoch, Following, GateReport, Image, MemberDescription, Peer, PeerAnswer,
-    PeerError, Progress, Promised,
+    Ask, AskOutcome, Claim, Epoch, Following, Image, MemberDescription, Peer, PeerAnswer, PeerError,
+    Progress, Promised,
 };
 use proto::peer as pb;
+use tokio::runtime::Handle;
+use tokio::sync::Semaphore;
 use tonic::{Response, Status};
 
 use super::convert::description_from_wire;
 use super::errors::{from_status, not_understood};
 use super::{Connector, Introduction, Patience};
+#[cfg(test)]
+pub(super) use channel::Channel;
 use forward::Forwarder;
 use line::Line;
 
 /// What a follower may have been fed and has not taken yet, in bytes.
 const FEED_BYTES: usize = 8 << 20;
+/// Claims and questions that may be under way. A leader that confirms reads gives up on a slow member as soon
+/// as others have answered, and soon claims again: those must not pile up.
+const QUESTIONS_MAX: usize = 64;
 
 /// A member that is reached over gRPC.
 ///
 /// There is one connection to it for everything but replicas, made when it is needed and again when it broke.
 /// What was under way on one that broke is answered as lost and never asked again.
+///
+/// Everything runs on the runtime that it was made on, whoever asks: connections outlive an actor's thread,
+/// and reading messages does not take its time.
 pub struct RemotePeer {
+    runtime: Handle,
     line: Arc<Line>,
     forwarder: Forwarder,
+    questions: Arc<Semaphore>,
 }
 
 impl RemotePeer {
-    /// A member at the other end of the connector's connections. To be called within a runtime, on which the
-    /// connections live.
+    /// A member at the other end of the connector's connections.
+    ///
+    /// # Panics
+    /// Outside a runtime.
     #[must_use]
     pub fn new(connector: Connector, introduction: Introduction, patience: Patience) -> Self {
         let line = Arc::new(Line::new(connector, introduction, patience));
         Self {
+            runtime: Handle::current(),
             forwarder: Forwarder::start(Arc::clone(&line)),
             line,
+            questions: Arc::new(Semaphore::new(QUESTIONS_MAX)),
         }
     }
 
+    /// Asks a question at once. It is not taken back when nobody waits for the answer any more: to reset
+    /// stream after stream would look like an attack to the other end.
+    fn question<T: Send + 'static>(
+        &self,
+        asking: impl Future<Output = Result<T, PeerError>> + Send + 'static,
+    ) -> PeerAnswer<Result<T, PeerError>> {
+        let Ok(room) = Arc::clone(&self.questions).try_acquire_owned() else {
+            let too_many = PeerError::NotReady("it has answered too few of the questions before".into());
+            return Box::pin(std::future::ready(Err(too_many)));
+        };
+        let asked = self.runtime.spawn(async move {
+            let answer = asking.await;
+            drop(room);
+            answer
+        });
+        Box::pin(async move {
+            let stopped = |_| PeerError::Lost("this member is stopping".into());
+            asked.await.map_err(stopped)?
+        })
+    }
+
     /// What was asked of the member and is not answered yet.
-    #[must_use]
-    pub fn report(&self) -> GateReport {
+    #[cfg(test)]
+    pub fn report(&self) -> actors::GateReport {
         self.forwarder.report()
     }
 }
@@ -58,24 +95,25 @@ impl Peer for RemotePeer {
 
     fn follow(&self, follower: u64, from: Progress) -> Following {
         let (feeder, following) = Following::channel(from, FEED_BYTES);
-        tokio::spawn(streams::follow(Arc::clone(&self.line), follower, feeder));
+        self.runtime
+            .spawn(streams::follow(Arc::clone(&self.line), follower, feeder));
         following
     }
 
     fn promise(&self, claim: Claim) -> PeerAnswer<Result<Promised, PeerError>> {
         let line = Arc::clone(&self.line);
-        Box::pin(async move { promise(&line, claim).await })
+        self.question(async move { promise(&line, claim).await })
     }
 
     fn image(&self) -> Image {
         let (writer, image) = Image::channel();
-        tokio::spawn(streams::image(Arc::clone(&self.line), writer));
+        self.runtime.spawn(streams::image(Arc::clone(&self.line), writer));
         image
     }
 
     fn describe(&self) -> PeerAnswer<Result<MemberDescription, PeerError>> {
         let line = Arc::clone(&self.line);
-        Box::pin(async move { describe(&line).await })
+        self.question(async move { describe(&line).await })
     }
 }
 

@@ -1,7 +1,7 @@
 //! Effects. The store keeps what they hold, so bytes are taken out of the message's buffer.
 
 use bytes::Bytes;
-use model::{Alarm, Effect, Event, Lease, LeaseId, Position, Revision, Version};
+use model::{Alarm, AlarmMember, Effect, Event, Lease, LeaseId, Position, Revision, Version};
 use proto::peer as pb;
 use proto::peer::effect::Effect as Wire;
 
@@ -85,18 +85,25 @@ pub(super) fn lease_from_wire(wire: pb::Lease) -> Lease {
 }
 
 /// With [`alarm_from_wire`] the only code that knows how an alarm travels.
-pub(super) fn alarm_to_wire(alarm: Alarm) -> pb::Alarm {
-    let kind = match alarm {
+pub(super) fn alarm_to_wire(raised: AlarmMember) -> pb::Alarm {
+    let kind = match raised.alarm {
         Alarm::NoSpace => pb::AlarmKind::NoSpace,
         Alarm::Corrupt => pb::AlarmKind::Corrupt,
     };
-    pb::Alarm { kind: kind.into() }
+    pb::Alarm {
+        kind: kind.into(),
+        member_id: raised.member_id,
+    }
 }
 
-pub(super) fn alarm_from_wire(wire: pb::Alarm) -> Result<Alarm, WireError> {
-    match pb::AlarmKind::try_from(wire.kind).map_err(unknown_number("a kind of alarm"))? {
-        pb::AlarmKind::Unspecified => Err(unknown_variant("a kind of alarm")),
-        pb::AlarmKind::NoSpace => Ok(Alarm::NoSpace),
-        pb::AlarmKind::Corrupt => Ok(Alarm::Corrupt),
-    }
+pub(super) fn alarm_from_wire(wire: pb::Alarm) -> Result<AlarmMember, WireError> {
+    let alarm = match pb::AlarmKind::try_from(wire.kind).map_err(unknown_number("a kind of alarm"))? {
+        pb::AlarmKind::Unspecified => return Err(unknown_variant("a kind of alarm")),
+        pb::AlarmKind::NoSpace => Alarm::NoSpace,
+        pb::AlarmKind::Corrupt => Alarm::Corrupt,
+    };
+    Ok(AlarmMember {
+        alarm,
+        member_id: wire.member_id,
+    })
 }

@@ -27,6 +27,8 @@ use image::ImageSession;
 
 /// Streams that one member may have open: some long ones, and claims and questions in between.
 const STREAMS_MAX: u32 = 256;
+/// Streams that it may open and reset before they were looked at.
+const PENDING_RESETS: usize = 2048;
 
 /// Lets other members see a member. Clones share it.
 #[derive(Clone)]
@@ -65,6 +67,7 @@ impl PeerService {
             .initial_stream_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW)
             .max_concurrent_streams(STREAMS_MAX)
+            .max_pending_accept_reset_streams(PENDING_RESETS)
             .keep_alive_interval(self.patience.silence)
             .keep_alive_timeout(self.patience.pong)
             .serve_connection(TokioIo::new(wire), TowerToHyperService::new(service));

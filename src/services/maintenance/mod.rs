@@ -7,7 +7,7 @@ mod snapshot;
 use std::sync::Arc;
 
 use actors::RequestError;
-use model::{Alarm, Command, LeaseId, Reply, Revision};
+use model::{AlarmMember, Command, LeaseId, Reply, Revision};
 use proto::etcdserverpb as pb;
 use proto::etcdserverpb::maintenance_server::Maintenance;
 use sha2::{Digest, Sha256};
@@ -15,6 +15,8 @@ use tonic::{Request, Response, Status};
 
 use self::alarm::Asked;
 pub(super) use self::snapshot::clear_leftovers;
+#[cfg(feature = "dqlite")]
+use super::cluster_of_several::not_changed;
 use super::kv::mismatched;
 use super::streams::{Answers, Session};
 use super::{CLUSTER_VERSION, Context, ETCD_VERSION, STORAGE_VERSION, status};
@@ -54,9 +56,12 @@ impl MaintenanceService {
     /// What is wrong with this member, for `Status`.
     fn errors(&self) -> Vec<String> {
         let store = self.context.store();
-        let leaderless = store.leader_id().is_none().then(|| RequestError::NoLeader.to_string());
+        let leaderless = store
+            .leader_id()
+            .is_none()
+            .then(|| RequestError::NoLeader.to_string());
         let alarms = store.alarms().into_iter();
-        let alarms = alarms.map(|alarm| alarm::described(self.context.member_id(), alarm));
+        let alarms = alarms.map(alarm::described);
         leaderless.into_iter().chain(alarms).collect()
     }
 }
@@ -64,16 +69,12 @@ impl MaintenanceService {
 #[tonic::async_trait]
 impl Maintenance for MaintenanceService {
     async fn alarm(&self, request: Request<pb::AlarmRequest>) -> Result<Response<pb::AlarmResponse>, Status> {
-        let request = request.into_inner();
-        let asked = Asked::from_wire(&request, self.context.member_id())?;
-        let alarms = match asked {
-            Asked::List(kind) => {
-                alarm::listed(self.context.member_id(), kind, &self.context.store().alarms())
-            }
+        let alarms = match Asked::from_wire(&request.into_inner()) {
+            Asked::List(kind) => alarm::listed(kind, &self.context.store().alarms()),
             Asked::Nothing => Vec::new(),
             Asked::Change(action) => {
                 let changed = self.change_alarm(Command::Alarm(action)).await?;
-                alarm::affected(request.member_id, action, changed)
+                alarm::affected(action, changed)
             }
         };
         Ok(Response::new(pb::AlarmResponse {
@@ -84,7 +85,7 @@ impl Maintenance for MaintenanceService {
 
     async fn status(&self, _: Request<pb::StatusRequest>) -> Result<Response<pb::StatusResponse>, Status> {
         let store = self.context.store();
-        let (revision, size) = (store.revision(), store.size().map_err(status::status)?);
+        let (revision, size) = (store.revision(), store.size().await.map_err(status::status)?);
         let index = u64::try_from(revision.0).unwrap_or_default();
         Ok(Response::new(pb::StatusResponse {
             header: self.context.header(revision),
@@ -147,6 +148,12 @@ impl Maintenance for MaintenanceService {
         &self,
         request: Request<pb::MoveLeaderRequest>,
     ) -> Result<Response<pb::MoveLeaderResponse>, Status> {
+        #[cfg(feature = "dqlite")]
+        if let Some(changes) = self.context.cluster() {
+            let target = request.into_inner().target_id;
+            changes.transfer(target).await.map_err(not_changed)?;
+            return Ok(Response::new(pb::MoveLeaderResponse { header: None }));
+        }
         if request.into_inner().target_id != self.context.member_id() {
             return Err(Status::failed_precondition("etcdserver: bad leader transferee"));
         }
@@ -167,7 +174,7 @@ impl Maintenance for MaintenanceService {
 }
 
 /// A hash of all that the store holds. etcd hashes its database file, which no other server can have.
-fn whole_hash(keys: &model::HashKv, mut leases: Vec<LeaseId>, alarms: &[Alarm]) -> u32 {
+fn whole_hash(keys: &model::HashKv, mut leases: Vec<LeaseId>, alarms: &[AlarmMember]) -> u32 {
     leases.sort_unstable();
     let mut digest = Sha256::new();
     digest.update(keys.hash.to_be_bytes());

@@ -1,4 +1,4 @@
-// Package backend starts the server under test, Taffrail or the control etcd, as a
+// Package backend starts the servers under test, Taffrail or the control etcd, each as a
 // process of its own with the flags that both understand.
 package backend
 
@@ -16,16 +16,16 @@ import (
 	"taffrail.test/kubernetes/process"
 )
 
-const (
-	startAttempts = 5
-	startLimit    = 30 * time.Second
-)
+// startLimit is how long a server may take until it is healthy.
+const startLimit = 30 * time.Second
 
 var errAddressInUse = errors.New("address already in use")
 
-// Server is one server under test. Its data directory outlives its process, so that
-// it can be killed and started again.
+// Server is one member of the cluster under test. Its data directory outlives its process,
+// so that it can be killed and started again.
 type Server struct {
+	// Name is the member's, in the cluster and in log files.
+	Name string
 	// Endpoint is the URL that clients dial; with TLS by the name localhost, which
 	// is what test certificates are made out to.
 	Endpoint string
@@ -39,27 +39,8 @@ type Server struct {
 	client    *http.Client
 	listen    string
 	peer      string
-}
-
-// Start runs a server with an empty data directory and returns once it is healthy.
-// It is killed when the test ends.
-func Start(t testing.TB, options Options) *Server {
-	t.Helper()
-	server, err := newServer(directory(t, options), options)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(server.cleanUp)
-	for range startAttempts {
-		if err = server.startOnFreePorts(); !errors.Is(err, errAddressInUse) {
-			break
-		}
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Logf("backend: %s, %s", server.binary, server.Endpoint)
-	return server
+	// initialCluster is who belongs to the cluster, as the flag of that name wants it.
+	initialCluster string
 }
 
 // sharedMemory is where Linux has files that are in memory only.
@@ -79,7 +60,7 @@ func directory(t testing.TB, options Options) string {
 	return directory
 }
 
-func newServer(directory string, options Options) (*Server, error) {
+func newServer(name, directory string, options Options) (*Server, error) {
 	kind, err := Selected()
 	if err != nil {
 		return nil, err
@@ -90,7 +71,7 @@ func newServer(directory string, options Options) (*Server, error) {
 	}
 	transport := &http.Transport{TLSClientConfig: options.ClientTLS, DisableKeepAlives: true}
 	client := &http.Client{Transport: transport, Timeout: 2 * time.Second}
-	return &Server{kind: kind, binary: binary, directory: directory, options: options, client: client}, nil
+	return &Server{Name: name, kind: kind, binary: binary, directory: directory, options: options, client: client}, nil
 }
 
 func (s *Server) cleanUp() {
@@ -99,9 +80,9 @@ func (s *Server) cleanUp() {
 	}
 }
 
-// startOnFreePorts finds ports that are free now; another process may still take
-// them before the server does, which is what errAddressInUse tells.
-func (s *Server) startOnFreePorts() error {
+// prepareAnew empties the data directory and finds ports that are free now; another
+// process may still take them before the server does, which is what errAddressInUse tells.
+func (s *Server) prepareAnew() error {
 	if err := os.RemoveAll(s.dataDirectory()); err != nil {
 		return err
 	}
@@ -117,17 +98,24 @@ func (s *Server) startOnFreePorts() error {
 	if s.options.CertFile != "" {
 		s.listen, s.Endpoint = "https://"+client, "https://"+strings.Replace(client, loopback, "localhost", 1)
 	}
-	return s.Restart()
+	return nil
 }
 
 // Restart starts the process (again) on the same data directory and the same
 // addresses, and returns once it is healthy.
 func (s *Server) Restart() error {
-	var err error
-	s.Process, err = process.Start("backend", s.directory, nil, s.binary, s.arguments()...)
-	if err != nil {
+	if err := s.launch(); err != nil {
 		return err
 	}
+	return s.untilHealthy()
+}
+
+func (s *Server) launch() (err error) {
+	s.Process, err = process.Start(s.Name, s.directory, nil, s.binary, s.arguments()...)
+	return err
+}
+
+func (s *Server) untilHealthy() error {
 	context, cancel := context.WithTimeout(context.Background(), startLimit)
 	defer cancel()
 	for !s.healthy() {
@@ -166,7 +154,7 @@ func (s *Server) dataDirectory() string {
 
 func (s *Server) arguments() []string {
 	arguments := []string{
-		"--name=default",
+		"--name=" + s.Name,
 		"--data-dir=" + s.dataDirectory(),
 		"--listen-client-urls=" + s.listen,
 		"--advertise-client-urls=" + s.Endpoint,
@@ -180,18 +168,23 @@ func (s *Server) arguments() []string {
 	if s.options.TrustedCAFile != "" {
 		arguments = append(arguments, "--trusted-ca-file="+s.options.TrustedCAFile, "--client-cert-auth")
 	}
-	if s.kind == Etcd {
-		arguments = append(arguments, s.etcdArguments()...)
+	if s.kind != Taffrail || *membersFlag > 1 { // etcd opens a peer port even when alone
+		arguments = append(arguments, s.peerArguments()...)
+	}
+	switch s.kind {
+	case Dqlite:
+		arguments = append(arguments, "--backend=dqlite")
+	case Etcd:
+		arguments = append(arguments, "--log-level=warn")
 	}
 	return arguments
 }
 
-// etcdArguments are what only etcd needs: it opens a peer port even when alone.
-func (s *Server) etcdArguments() []string {
+// peerArguments say where the members of a cluster reach each other.
+func (s *Server) peerArguments() []string {
 	return []string{
 		"--listen-peer-urls=" + s.peer,
 		"--initial-advertise-peer-urls=" + s.peer,
-		"--initial-cluster=default=" + s.peer,
-		"--log-level=warn",
+		"--initial-cluster=" + s.initialCluster,
 	}
 }

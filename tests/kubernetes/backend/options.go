@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -14,6 +15,7 @@ import (
 // before the first; the test binaries of other modules know only the variables.
 const (
 	kindVariable      = "TAFFRAIL_BACKEND"
+	membersVariable   = "TAFFRAIL_MEMBERS"
 	binaryVariable    = "TAFFRAIL_BIN"
 	directoryVariable = "KUBERNETES_BINARIES"
 )
@@ -22,13 +24,27 @@ const (
 type Kind string
 
 const (
-	// Taffrail is the server these tests are for.
+	// Taffrail is the server these tests are for. One member keeps its log on SQLite,
+	// several on Dqlite.
 	Taffrail Kind = "taffrail"
+	// Dqlite is Taffrail with its log on Dqlite, also when it is alone.
+	Dqlite Kind = "taffrail-dqlite"
 	// Etcd is the control: what fails with it too is a fault of the tests.
 	Etcd Kind = "etcd"
 )
 
-var kindFlag = flag.String("backend", defaultKind(), "server under test: taffrail or etcd (the control)")
+var kindFlag = flag.String("backend", defaultKind(), "server under test: taffrail, taffrail-dqlite or etcd (the control)")
+
+// membersFlag is how many servers form the cluster under test.
+var membersFlag = flag.Int("members", defaultMembers(), "servers in the cluster under test: 1 or 3")
+
+func defaultMembers() int {
+	count, err := strconv.Atoi(os.Getenv(membersVariable))
+	if err != nil {
+		return 1
+	}
+	return count
+}
 
 func defaultKind() string {
 	if kind := os.Getenv(kindVariable); kind != "" {
@@ -56,10 +72,10 @@ type Options struct {
 // Selected is the kind of server that -backend or TAFFRAIL_BACKEND asks for.
 func Selected() (Kind, error) {
 	switch kind := Kind(*kindFlag); kind {
-	case Taffrail, Etcd:
+	case Taffrail, Dqlite, Etcd:
 		return kind, nil
 	default:
-		return "", fmt.Errorf("unknown backend %q: want taffrail or etcd", kind)
+		return "", fmt.Errorf("unknown backend %q: want taffrail, taffrail-dqlite or etcd", kind)
 	}
 }
 
@@ -78,7 +94,8 @@ func Environment() ([]string, error) {
 	if kind == Etcd {
 		variable, binary = directoryVariable, filepath.Dir(binary)
 	}
-	return []string{kindVariable + "=" + string(kind), variable + "=" + binary}, nil
+	members := membersVariable + "=" + strconv.Itoa(*membersFlag)
+	return []string{kindVariable + "=" + string(kind), members, variable + "=" + binary}, nil
 }
 
 // Binary is the absolute path of the server's executable.
@@ -94,7 +111,7 @@ func Binary(kind Kind) (string, error) {
 		}
 		path = filepath.Join(root, "..", "..", "target", "release", "taffrail")
 	}
-	return existing(path, "build it with `cargo build --release`, or name another in "+binaryVariable)
+	return existing(path, "build it with `make build`, or name another in "+binaryVariable)
 }
 
 // KubernetesBinary is the absolute path of a command that build.sh makes.

@@ -22,7 +22,8 @@ const (
 // The stretch in which the backend is dead is left out. A consistent read needs the
 // store's newest revision and a cache that has reached it; when the store goes away in
 // between, falling back to it (and failing) is what kube-apiserver is written to do.
-// What must hold again, it must hold as soon as the cluster has converged.
+// What must hold again, it must hold as soon as the cluster has converged. So is its start:
+// kube-apiserver gives up a store of service accounts while it still connects to the backend.
 type cacheReads struct {
 	start Metrics
 }

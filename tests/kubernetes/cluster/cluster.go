@@ -7,6 +7,7 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -39,7 +40,7 @@ const (
 
 // Cluster is a running control plane and the clients that the test uses.
 type Cluster struct {
-	Backend   *backend.Server
+	Backend   *backend.Cluster
 	APIServer *process.Process
 	// Components are all processes but the backend, in the order they must end.
 	Components []*process.Process
@@ -80,7 +81,7 @@ func (c *Cluster) end(t *testing.T) {
 }
 
 func (c *Cluster) logTails(lines int) string {
-	tails := c.Backend.Process.LogTail(lines)
+	tails := c.Backend.LogTail(lines)
 	for _, component := range c.Components {
 		tails += component.LogTail(lines)
 	}
@@ -147,7 +148,7 @@ func (c *Cluster) runAPIServer(name, address string, more ...string) (*process.P
 		"CONSISTENCY_CHECK_PERIOD=" + consistencyCheckPeriod.String(),
 	}
 	arguments := append([]string{
-		"--etcd-servers=" + c.Backend.Endpoint,
+		"--etcd-servers=" + strings.Join(c.Backend.Endpoints(), ","),
 		"--etcd-compaction-interval=" + compactionInterval.String(),
 		"--event-ttl=" + eventTTL.String(),
 		"--bind-address=" + host,

@@ -8,7 +8,7 @@ import (
 
 const (
 	nodeCount = 10
-	testLimit = 8 * time.Minute
+	testLimit = 12 * time.Minute
 )
 
 // phase is one concern of the cluster test. Phases build on what earlier ones left.
@@ -32,6 +32,7 @@ func TestCluster(t *testing.T) {
 	before, after := &cacheReads{}, &cacheReads{}
 	for _, phase := range []phase{
 		{"the control plane is up", controlPlaneIsUp},
+		{"caches are asked", before.begin},
 		{"events are written", events.begin},
 		{"resources through kubectl", resourcesThroughKubectl},
 		{"custom resources", customResources},

@@ -35,18 +35,23 @@ func everythingEnds(t *testing.T, c *Cluster) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	before := mustHold(ctx, t, c)
-	if err := c.Backend.Process.Terminate(endLimit); err != nil {
-		t.Error(err)
+	for _, member := range c.Backend.Members {
+		if err := member.Process.Terminate(endLimit); err != nil {
+			t.Error(err)
+		}
+		t.Logf("%s used %.1f s of CPU since it was started last", member.Name, member.Process.Usage().Seconds())
 	}
-	t.Logf("the backend used %.1f s of CPU since it was started last", c.Backend.Process.Usage().Seconds())
 	if err := c.Backend.Restart(); err != nil {
 		t.Fatal(err)
 	}
 	if after := mustHold(ctx, t, c); !maps.Equal(before, after) {
 		t.Errorf("the backend held %d keys before an orderly restart and holds others, %d, after it", len(before), len(after))
 	}
-	for _, component := range append(c.Components, c.Backend.Process) {
+	for _, component := range c.Components {
 		logIsCalm(t, component.LogPath)
+	}
+	for _, member := range c.Backend.Members {
+		logIsCalm(t, member.Process.LogPath)
 	}
 }
 

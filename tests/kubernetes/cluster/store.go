@@ -9,7 +9,7 @@ import (
 
 // withStore calls use with an etcd client of the backend, past the API server.
 func (c *Cluster) withStore(use func(*clientv3.Client) error) error {
-	client, err := clientv3.New(clientv3.Config{Endpoints: []string{c.Backend.Endpoint}, DialTimeout: 10 * time.Second})
+	client, err := clientv3.New(clientv3.Config{Endpoints: c.Backend.Endpoints(), DialTimeout: 10 * time.Second})
 	if err != nil {
 		return err
 	}

@@ -78,7 +78,7 @@ func podsRun(ctx context.Context, t *testing.T, c *Cluster, app, image string, c
 		}
 		return want("pods", len(pods.Items), count)
 	})
-	Eventually(t, 30*time.Second, "the deployment's status says so", func() error {
+	Eventually(t, time.Minute, "the deployment's status says so", func() error {
 		deployment, err := c.Client.AppsV1().Deployments("fleet").Get(ctx, app, metav1.GetOptions{})
 		if err != nil {
 			return err

@@ -1,7 +1,9 @@
 //! Answers and effects as text.
 
 use bytes::Bytes;
-use model::{DeleteRangeReply, Effect, KeyValue, OperationReply, RangeReply, Reply, TxnReply, Value};
+use model::{
+    AlarmMember, DeleteRangeReply, Effect, KeyValue, OperationReply, RangeReply, Reply, TxnReply, Value,
+};
 
 pub fn text(bytes: &Bytes) -> String {
     String::from_utf8_lossy(bytes).replace('\0', "\\0")
@@ -49,9 +51,13 @@ pub fn effect(effect: &Effect) -> String {
         Effect::LeaseRevoked(id) => format!("stores lease {} revoked", id.0),
         Effect::Compacted(revision) => format!("stores compacted {}", revision.0),
         Effect::Scrubbed(positions) => format!("deletes {} rows", positions.len()),
-        Effect::AlarmRaised(alarm) => format!("stores alarm {alarm:?} raised"),
-        Effect::AlarmCleared(alarm) => format!("stores alarm {alarm:?} cleared"),
+        Effect::AlarmRaised(alarm) => format!("stores {} raised", alarm_of(*alarm)),
+        Effect::AlarmCleared(alarm) => format!("stores {} cleared", alarm_of(*alarm)),
     }
+}
+
+fn alarm_of(raised: AlarmMember) -> String {
+    format!("alarm {:?} of {}", raised.alarm, raised.member_id)
 }
 
 pub fn reply(reply: &Reply) -> Vec<String> {

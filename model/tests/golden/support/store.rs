@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use model::{
-    Alarm, AlarmAction, Command, Effect, LeaseGrant, LeaseId, Limits, Overlay, Position, RangeQuery, Refusal,
-    Revision, Scan, ScanStep, State, Value, ValueSource, decide, validate,
+    Alarm, AlarmAction, AlarmMember, Command, Effect, LeaseGrant, LeaseId, Limits, Overlay, Position,
+    RangeQuery, Refusal, Revision, Scan, ScanStep, State, Value, ValueSource, decide, validate,
 };
 
 use super::parse::{self, Words};
@@ -56,6 +56,7 @@ impl Store {
             "restart" => return self.restart(),
             "scrub" => return self.scrub(),
             "evict" => return self.evict(),
+            "tally" => return self.tally(),
             "lease" => return self.lease(LeaseId(words.number())),
             "put" => Command::Put(parse::put(&mut words)),
             "delete" => Command::DeleteRange(parse::delete(&mut words)),
@@ -197,6 +198,14 @@ impl Store {
         vec![format!("{} bytes in memory", self.state.index().resident_bytes())]
     }
 
+    fn tally(&mut self) -> Vec<String> {
+        let tally = self.overlay.take_tally();
+        vec![format!(
+            "ranges {} puts {} deletes {} transactions {}",
+            tally.ranges, tally.puts, tally.deletes, tally.transactions
+        )]
+    }
+
     fn lease(&self, id: LeaseId) -> Vec<String> {
         let Some(lease) = self.state.lease(id) else {
             return vec!["none".into()];
@@ -222,11 +231,14 @@ fn grant(words: &mut Words<'_>) -> Command {
 }
 
 fn alarm(words: &mut Words<'_>) -> Command {
-    let (action, name) = (words.word(), words.word());
-    let alarm = if name == "nospace" {
-        Alarm::NoSpace
-    } else {
-        Alarm::Corrupt
+    let (action, name, member_id) = (words.word(), words.word(), words.number());
+    let alarm = AlarmMember {
+        alarm: if name == "nospace" {
+            Alarm::NoSpace
+        } else {
+            Alarm::Corrupt
+        },
+        member_id: member_id.unsigned_abs(),
     };
     Command::Alarm(match action {
         "raise" => AlarmAction::Activate(alarm),

@@ -9,10 +9,10 @@ use actors::{
 use bytes::Bytes;
 use journal::{Identity, Size};
 use model::{
-    Alarm, AlarmAction, Command, Compare, CompareResult, CompareTarget, DeleteRange, DeleteRangeReply,
-    Effect, Event, KeyRange, KeyValue, Lease, LeaseGrant, LeaseGrantReply, LeaseId, Operation,
-    OperationReply, Position, Put, PutReply, RangeQuery, RangeReply, Refusal, Reply, Revision, SortOrder,
-    SortTarget, Txn, TxnReply, Value, Version,
+    Alarm, AlarmAction, AlarmMember, Command, Compare, CompareResult, CompareTarget, DeleteRange,
+    DeleteRangeReply, Effect, Event, KeyRange, KeyValue, Lease, LeaseGrant, LeaseGrantReply, LeaseId,
+    Operation, OperationReply, Position, Put, PutReply, RangeQuery, RangeReply, Refusal, Reply, Revision,
+    SortOrder, SortTarget, Txn, TxnReply, Value, Version,
 };
 use proptest::collection::vec;
 use proptest::option;
@@ -158,8 +158,9 @@ fn txn_of(operation: BoxedStrategy<Operation>) -> BoxedStrategy<Txn> {
         .boxed()
 }
 
-pub(super) fn alarm() -> impl Strategy<Value = Alarm> {
-    prop_oneof![Just(Alarm::NoSpace), Just(Alarm::Corrupt)]
+pub(super) fn alarm() -> impl Strategy<Value = AlarmMember> {
+    let kind = prop_oneof![Just(Alarm::NoSpace), Just(Alarm::Corrupt)];
+    (kind, any::<u64>()).prop_map(|(alarm, member_id)| AlarmMember { alarm, member_id })
 }
 
 pub(super) fn command() -> BoxedStrategy<Command> {

@@ -1,7 +1,7 @@
 //! What a member of a later release may say: fields, variants and numbers that this one does not know.
 
 use actors::{Ask, RequestError};
-use model::Alarm;
+use model::AlarmMember;
 use prost::bytes::BufMut;
 use prost::encoding::{WireType, encode_key, encode_varint};
 
@@ -85,11 +85,14 @@ fn variants_inside_a_transaction_are_refused_by_name() {
 
 #[test]
 fn numbers_that_are_not_known_are_refused_by_name_and_number() {
-    let alarm = pb::Alarm { kind: 77 };
+    let alarm = pb::Alarm {
+        kind: 77,
+        member_id: 1,
+    };
     let refused = alarm_from_wire(alarm);
     assert_eq!(
         refused,
-        Err::<Alarm, _>(WireError::Unknown {
+        Err::<AlarmMember, _>(WireError::Unknown {
             what: "a kind of alarm",
             number: 77
         })

@@ -26,8 +26,8 @@ func NewTestConfig(testing.TB) *embed.Config {
 	return embed.NewConfig()
 }
 
-// RunEtcd starts an empty server that lives until the test ends and returns a client
-// connected to it, whose requests are recorded as apiserver's tests expect.
+// RunEtcd starts an empty cluster that lives until the test ends and returns a client
+// connected to all of it, whose requests are recorded as apiserver's tests expect.
 func RunEtcd(t testing.TB, config *embed.Config) *kubernetes.Client {
 	t.Helper()
 	if config == nil {
@@ -50,7 +50,7 @@ func RunEtcd(t testing.TB, config *embed.Config) *kubernetes.Client {
 	})
 	return dial(t, clientv3.Config{
 		TLS:         tls,
-		Endpoints:   []string{server.Endpoint},
+		Endpoints:   server.Endpoints(),
 		DialTimeout: dialTimeout,
 		Logger:      zaptest.NewLogger(t, zaptest.Level(zapcore.ErrorLevel)).Named("etcd-client"),
 	})

@@ -1,0 +1,120 @@
+//! Faults of dqlite that are mended in the build's own copy of the sources.
+//!
+//! A mend looks for exact text and refuses a source that has neither that text nor the mend of upstream. Each has a
+//! test that fails without it: `DQLITE_WITHOUT_MEND`, names with commas between, leaves it out, to show that.
+
+use std::env;
+use std::path::Path;
+
+use crate::Result;
+use crate::edit::{Change, Edit};
+
+/// What is wrong with the sources, and what is put right.
+struct Mend {
+    name: &'static str,
+    edit: Edit,
+    /// Whether the file shows that the release does not have the fault.
+    sound: fn(&str) -> bool,
+}
+
+const MENDS: &[Mend] = &[
+    // A new connection while the write-ahead log has more than 8,158 frames (32 MiB) fails an assertion.
+    Mend {
+        name: "wal-index",
+        edit: Edit {
+            file: "src/vfs.c",
+            expected: "\t/* If an allocation is required, then it must be aligned with the\n",
+            change: Change::Before(include_str!("../mends/wal-index.c")),
+        },
+        sound: |file| !file.contains("PRE(region_index == f->mappedShmRegions.len);"),
+    },
+    // Messages between nodes of more than 500 MiB are refused; 1.18.6 had no limit.
+    Mend {
+        name: "long-messages",
+        edit: Edit {
+            file: "src/raft/uv_recv.c",
+            expected: "#define MAX_PAYLOAD_LEN (500 * 1024 * 1024) /* 500 MiB */\n",
+            change: Change::Instead(include_str!("../mends/long-messages.c")),
+        },
+        sound: |file| !file.contains("MAX_PAYLOAD_LEN"),
+    },
+    // A node that cannot be made leaves its VFS, which is freed, in SQLite's list.
+    Mend {
+        name: "failed-create",
+        edit: Edit {
+            file: "src/server.c",
+            expected: "\treturn rv;\n}\n\nvoid dqlite__close(struct dqlite_node *d)\n",
+            change: Change::Before(include_str!("../mends/failed-create.c")),
+        },
+        sound: |file| file.matches("sqlite3_vfs_unregister").count() > 1,
+    },
+    // Rows are sent 4 KiB at a time.
+    Mend {
+        name: "row-batches",
+        edit: Edit {
+            file: "src/query.c",
+            expected: "\t\tif (buffer__offset(buffer) >= buffer->page_size) {\n",
+            change: Change::Instead(include_str!("../mends/row-batches.c")),
+        },
+        sound: |_| false,
+    },
+    // TCP connections wait to fill packets.
+    Mend {
+        name: "no-delay",
+        edit: Edit {
+            file: "src/lib/transport.c",
+            expected: "\t\t\t*stream = (struct uv_stream_s *)tcp;\n",
+            change: Change::Before(include_str!("../mends/no-delay.c")),
+        },
+        sound: |file| file.contains("uv_tcp_nodelay"),
+    },
+];
+
+/// Lets the crate ask which mends there are, whichever library it is built with.
+pub fn declare() {
+    let names: Vec<_> = MENDS.iter().map(|mend| format!("{:?}", mend.name)).collect();
+    println!(
+        "cargo::rustc-check-cfg=cfg(dqlite_mend, values({}))",
+        names.join(", ")
+    );
+}
+
+/// Changes the copy of the sources.
+pub fn apply(source: &Path) -> Result<()> {
+    let without = left_out()?;
+    for mend in MENDS.iter().filter(|mend| !without.contains(&mend.name)) {
+        mend.apply(source)?;
+        println!("cargo::rustc-cfg=dqlite_mend={:?}", mend.name);
+    }
+    Ok(())
+}
+
+/// The mends that the build is told to leave out.
+fn left_out() -> Result<Vec<&'static str>> {
+    println!("cargo::rerun-if-env-changed=DQLITE_WITHOUT_MEND");
+    let names = env::var("DQLITE_WITHOUT_MEND").unwrap_or_default();
+    let known = |name: &str| {
+        let mend = MENDS.iter().find(|mend| mend.name == name);
+        mend.map(|mend| mend.name)
+            .ok_or_else(|| format!("DQLITE_WITHOUT_MEND: there is no mend {name:?}"))
+    };
+    names
+        .split(',')
+        .filter(|name| !name.is_empty())
+        .map(known)
+        .collect()
+}
+
+impl Mend {
+    fn apply(&self, source: &Path) -> Result<()> {
+        if (self.sound)(&self.edit.read(source)?) {
+            println!(
+                "cargo::warning=dqlite does not need the mend {} any more",
+                self.name
+            );
+            return Ok(());
+        }
+        let applied = self.edit.apply(source);
+        applied.map_err(|reason| format!("the mend {}: {reason}", self.name))
+    }
+}

@@ -1,0 +1,39 @@
+//! Which of dqlite's faults the library that is linked is known to be free of.
+
+/// A fault of dqlite 1.18.7 that the build from sources mends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mend {
+    /// A connection that opens a database with more than 8,158 frames (32 MiB) in its write-ahead log aborts the process.
+    WalIndex,
+    /// A message to another node, so a snapshot or what it lacks of the log, may not be longer than 500 MiB.
+    LongMessages,
+    /// A node that cannot be made leaves freed memory in SQLite's list of file systems, where any connection may meet it.
+    FailedCreate,
+    /// Rows are sent 4 KiB at a time, which costs five sixths of the throughput of a scan.
+    RowBatches,
+    /// TCP connections wait to fill packets, which costs up to 40 ms a commit.
+    NoDelay,
+}
+
+impl Mend {
+    /// Every one.
+    pub const ALL: [Self; 5] = [
+        Self::WalIndex,
+        Self::LongMessages,
+        Self::FailedCreate,
+        Self::RowBatches,
+        Self::NoDelay,
+    ];
+}
+
+/// Whether the library that is linked is known not to have the fault. Nothing is known of a system's library.
+#[must_use]
+pub const fn mended(mend: Mend) -> bool {
+    match mend {
+        Mend::WalIndex => cfg!(dqlite_mend = "wal-index"),
+        Mend::LongMessages => cfg!(dqlite_mend = "long-messages"),
+        Mend::FailedCreate => cfg!(dqlite_mend = "failed-create"),
+        Mend::RowBatches => cfg!(dqlite_mend = "row-batches"),
+        Mend::NoDelay => cfg!(dqlite_mend = "no-delay"),
+    }
+}

@@ -1,0 +1,172 @@
+//! One test for each mend, which fails without it: leave it out with `DQLITE_WITHOUT_MEND=<name>` at build time.
+
+use std::ffi::CStr;
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::fd::{BorrowedFd, RawFd};
+use std::path::Path;
+use std::ptr;
+
+use dqlite_sys::*;
+use socket2::SockRef;
+
+use crate::member::Member;
+use crate::peer::{Peer, append_entries};
+use crate::sqlite::{addresses_of, file_systems_within};
+use crate::wire::{Client, Value};
+
+/// Without `wal-index`, the process aborts when the third connection opens the database.
+#[test]
+fn wal_index_a_connection_opens_on_a_long_wal() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let member = Member::first(folder.path());
+    let mut writer = member.open();
+    writer
+        .execute("CREATE TABLE blobs (value BLOB)")
+        .expect("a table");
+    writer.execute("INSERT INTO blobs VALUES (x'00')").expect("a row");
+    let mut reader = member.open();
+    reader.execute("BEGIN").expect("a transaction");
+    assert_eq!(reader.integer("SELECT count(*) FROM blobs"), 1);
+    // 120 MiB in the log, which no checkpoint may empty while the reader reads: eight regions of the index.
+    for _ in 0..120 {
+        writer
+            .execute("INSERT INTO blobs VALUES (zeroblob(1048576))")
+            .expect("a row");
+    }
+    let mut opened = member.open();
+    assert_eq!(
+        opened.integer("SELECT sum(length(value)) FROM blobs"),
+        120 * 1024 * 1024 + 1
+    );
+    opened
+        .execute("UPDATE blobs SET value = x'01' WHERE length(value) = 1")
+        .expect("it writes too");
+    assert_eq!(reader.integer("SELECT count(*) FROM blobs"), 1);
+    reader.execute("COMMIT").expect("the end");
+    let mut after = member.open();
+    assert_eq!(after.integer("SELECT count(*) FROM blobs WHERE value = x'01'"), 1);
+    let found = after.query("PRAGMA integrity_check").expect("a check");
+    assert_eq!(found.rows, [[Value::Bytes(b"ok".to_vec())]]);
+}
+
+/// Without `long-messages`, the node closes the connection before the entry is sent.
+#[test]
+fn long_messages_an_entry_of_501_mebibytes_is_read() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let peer = Peer::new();
+    let mut member = Member::create(1, "1", folder.path());
+    assert_eq!(member.bind("@"), DQLITE_OK);
+    assert_eq!(member.connect_with(Peer::connect, peer.as_argument()), DQLITE_OK);
+    assert_eq!(member.start(), DQLITE_OK, "{}", member.errmsg());
+    let sent = append_entries(member.client(), 501);
+    let _connection = sent.expect("the node reads on");
+    assert!(peer.answered().is_some());
+}
+
+/// Without `failed-create`, the VFS in the node is found; other tests may then crash.
+#[test]
+fn failed_create_says_why_and_leaves_nothing() {
+    let mut node = ptr::null_mut();
+    // SAFETY: the texts and the place for the node outlive the call.
+    let code = unsafe { dqlite_node_create(1, c"1".as_ptr(), c"/nowhere/at/all".as_ptr(), &raw mut node) };
+    assert_ne!(code, DQLITE_OK);
+    let found = file_systems_within(addresses_of(node));
+    // SAFETY: nobody else has the node, which is asked and then freed.
+    let message = unsafe {
+        let message = CStr::from_ptr(dqlite_node_errmsg(node)).to_owned();
+        dqlite_node_destroy(node);
+        message
+    };
+    assert!(
+        message.to_string_lossy().contains("/nowhere/at/all"),
+        "{message:?}"
+    );
+    assert_eq!(found, Vec::<String>::new());
+}
+
+/// Without `row-batches`, the rows come in 250 messages.
+#[test]
+fn row_batches_rows_come_many_at_a_time() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let member = Member::first(folder.path());
+    let mut client = member.open();
+    client.execute("CREATE TABLE rows (value BLOB)").expect("a table");
+    let thousand = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1000) \
+                    INSERT INTO rows SELECT randomblob(1024) FROM n";
+    assert_eq!(client.execute(thousand), Ok(1000));
+    let found = client.query("SELECT value FROM rows").expect("rows");
+    assert_eq!(found.rows.len(), 1000);
+    assert!(
+        found
+            .rows
+            .iter()
+            .all(|row| matches!(&row[..], [Value::Bytes(value)] if value.len() == 1024))
+    );
+    // 1,000 rows of 8 + 8 + 1,024 bytes, 256 KiB and a row to a message; and one that only says that it is the end.
+    assert!((4..=5).contains(&found.messages), "{} messages", found.messages);
+}
+
+/// Without `no-delay`, neither the connections that a node accepts nor those that it makes have the option.
+#[test]
+fn no_delay_every_connection_sends_at_once() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let peer = Peer::new();
+    let (mut member, address) = bound_to_a_port(folder.path());
+    assert_eq!(member.connect_with(Peer::connect, peer.as_argument()), DQLITE_OK);
+    assert_eq!(member.start(), DQLITE_OK, "{}", member.errmsg());
+    let stream = TcpStream::connect(address).expect("the node listens");
+    let ours = stream.local_addr().expect("it is connected");
+    let mut client = Client::on(stream);
+    client.open("test");
+    let accepted = sockets_to(ours);
+    assert_eq!(accepted.len(), 1);
+    assert!(sends_at_once(accepted[0]), "what it accepted");
+
+    let _connection = append_entries(client_of(address), 1).expect("the node reads");
+    let _answered = peer.answered().expect("the node answers");
+    let made = peer.given.lock().expect("no panic")[0];
+    assert!(sends_at_once(made), "what it made");
+}
+
+#[test]
+fn what_is_mended_can_be_asked() {
+    assert_eq!(Mend::ALL.map(mended), [true; Mend::ALL.len()]);
+}
+
+fn client_of(address: SocketAddr) -> Client<TcpStream> {
+    Client::on(TcpStream::connect(address).expect("the node listens"))
+}
+
+/// A node on a free port. Another process may take the port first; then there is another one.
+fn bound_to_a_port(folder: &Path) -> (Member, SocketAddr) {
+    for _ in 0..10 {
+        let free = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
+        let free = free.expect("a port");
+        let mut member = Member::create(1, &free.to_string(), folder);
+        if member.bind(&free.to_string()) == DQLITE_OK {
+            return (member, free);
+        }
+    }
+    panic!("no port is free");
+}
+
+/// The sockets of this process that are connected to the address.
+fn sockets_to(address: SocketAddr) -> Vec<RawFd> {
+    let names = std::fs::read_dir("/proc/self/fd").expect("the files of this process");
+    let numbers = names.filter_map(|name| name.ok()?.file_name().to_str()?.parse().ok());
+    let open: Vec<RawFd> = numbers.collect();
+    let peer = |file| with(file, |socket| socket.peer_addr().ok()?.as_socket());
+    open.into_iter()
+        .filter(|file| peer(*file) == Some(address))
+        .collect()
+}
+
+fn sends_at_once(file: RawFd) -> bool {
+    with(file, |socket| socket.tcp_nodelay().expect("a TCP socket"))
+}
+
+fn with<T>(file: RawFd, ask: impl FnOnce(SockRef<'_>) -> T) -> T {
+    // SAFETY: borrowed for one question. If another thread closes the file meanwhile, the answer is an error.
+    let borrowed = unsafe { BorrowedFd::borrow_raw(file) };
+    ask(SockRef::from(&borrowed))
+}

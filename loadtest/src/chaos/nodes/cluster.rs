@@ -1,0 +1,410 @@
+//! A cluster of nodes that can be hurt: started, killed, paused, cut off, and brought back.
+
+use std::fs::{self, File};
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use bytes::Buf;
+use http::Uri;
+use prost::Message;
+use proto::etcdserverpb::{RangeRequest, StatusRequest, StatusResponse};
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::program::Place;
+use super::{Link, Network, Program, Room};
+use crate::chaos::traffic::Member;
+use crate::client::wire::{decode, frame};
+
+/// How long a cluster may take to answer again.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// How often a cluster that is waited for is looked at.
+const GLANCE: Duration = Duration::from_millis(20);
+/// How long one answer may take.
+const LIMIT: Duration = Duration::from_secs(2);
+
+/// What the nodes are given.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Comfort {
+    /// Nodes: 1 or more.
+    pub nodes: usize,
+    /// Each has a network of its own, and there is a [`Network`] between them. Needs root.
+    pub rooms: bool,
+    /// MiB of a disk of its own for each, which implies rooms; 0 for none.
+    pub disk: u32,
+    /// Start of the random choices.
+    pub seed: u64,
+}
+
+/// One node.
+struct Node {
+    place: Place,
+    member: Member,
+    child: Option<Child>,
+}
+
+/// A cluster. Dropping it kills its nodes; their folder stays.
+pub struct Cluster {
+    program: Program,
+    nodes: Vec<Node>,
+    network: Option<Network>,
+}
+
+impl Cluster {
+    /// Starts a cluster with empty data directories in an empty folder, and waits until every node answers.
+    ///
+    /// # Errors
+    ///
+    /// If a node does not start; its log is told.
+    pub fn start(program: &Program, folder: &Path, comfort: Comfort) -> Result<Self> {
+        fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        let folder = fs::canonicalize(folder)?;
+        let mut places = places(&folder, comfort)?;
+        let cluster: Vec<_> = places
+            .iter()
+            .map(|place| format!("{}={}", place.name, place.peer_url))
+            .collect();
+        let cluster = cluster.join(",");
+        let (mut nodes, mut rooms) = (Vec::new(), Vec::new());
+        for (number, mut place) in (0..).zip(places.drain(..)) {
+            place.cluster.clone_from(&cluster);
+            let disk = place.folder.join("disk");
+            fs::create_dir_all(&disk)?;
+            let room = (comfort.rooms || comfort.disk > 0)
+                .then(|| Room::open((comfort.disk > 0).then_some((&disk, comfort.disk))))
+                .transpose()?
+                .map(Arc::new);
+            rooms.extend(room.clone());
+            let endpoint: Uri = place.client_url.parse()?;
+            nodes.push(Node {
+                place,
+                child: None,
+                member: Member {
+                    number,
+                    endpoint,
+                    room,
+                },
+            });
+        }
+        let network = (rooms.len() > 1).then(|| Network::join(&rooms, comfort.seed));
+        let mut cluster = Self {
+            program: program.clone(),
+            nodes,
+            network: network.transpose()?,
+        };
+        for node in 0..cluster.nodes.len() {
+            cluster.launch(node)?;
+        }
+        cluster.wait_until_well()?;
+        Ok(cluster)
+    }
+
+    /// The nodes as clients reach them.
+    #[must_use]
+    pub fn members(&self) -> Vec<Member> {
+        self.nodes.iter().map(|node| node.member.clone()).collect()
+    }
+
+    /// How many nodes there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.nodes.len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.nodes.is_empty()
+    }
+
+    /// The program.
+    #[must_use]
+    pub fn program(&self) -> &Program {
+        &self.program
+    }
+
+    /// Where a node keeps its log, its data directory and what its clock is set by.
+    #[must_use]
+    pub fn folder(&self, node: usize) -> &Path {
+        &self.nodes[node].place.folder
+    }
+
+    /// The process of a node, if it is running.
+    #[must_use]
+    pub fn pid(&self, node: usize) -> Option<u32> {
+        self.nodes[node].child.as_ref().map(Child::id)
+    }
+
+    /// Starts a node that is not running.
+    ///
+    /// # Errors
+    ///
+    /// If the program cannot be run.
+    pub fn launch(&mut self, node: usize) -> Result<()> {
+        let program = &self.program;
+        let Node { place, member, child } = &mut self.nodes[node];
+        let log = File::options()
+            .create(true)
+            .append(true)
+            .open(place.folder.join("log"))?;
+        let mut command = match &member.room {
+            Some(room) => room.command(&program.binary),
+            None => leashed(&program.binary),
+        };
+        let environment = program.environment.iter();
+        let started = command
+            .args(program.arguments.iter().map(|argument| place.fill(argument)))
+            .envs(environment.map(|(name, value)| (name, place.fill(value))))
+            .current_dir(&place.folder)
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log)
+            .spawn();
+        *child = Some(started.with_context(|| format!("cannot start {}", program.binary.display()))?);
+        Ok(())
+    }
+
+    /// Kills a node (-9) and waits for its end.
+    ///
+    /// # Errors
+    ///
+    /// If the system refuses.
+    pub fn kill(&mut self, node: usize) -> Result<()> {
+        if let Some(mut child) = self.nodes[node].child.take() {
+            child.kill()?;
+            child.wait()?;
+        }
+        Ok(())
+    }
+
+    /// Asks a node to end and waits until it has.
+    ///
+    /// # Errors
+    ///
+    /// If it does not end.
+    pub fn terminate(&mut self, node: usize) -> Result<()> {
+        self.signal(node, Signal::TERM)?;
+        let deadline = Instant::now() + PATIENCE;
+        while !self.has_ended(node)? {
+            anyhow::ensure!(Instant::now() < deadline, "node {node} does not end");
+            std::thread::sleep(GLANCE);
+        }
+        self.nodes[node].child = None;
+        Ok(())
+    }
+
+    /// Stops a node where it stands.
+    ///
+    /// # Errors
+    ///
+    /// If the system refuses.
+    pub fn pause(&self, node: usize) -> Result<()> {
+        self.signal(node, Signal::STOP)
+    }
+
+    /// Lets a paused node go on.
+    ///
+    /// # Errors
+    ///
+    /// If the system refuses.
+    pub fn resume(&self, node: usize) -> Result<()> {
+        self.signal(node, Signal::CONT)
+    }
+
+    fn signal(&self, node: usize, signal: Signal) -> Result<()> {
+        let child = self.nodes[node].child.as_ref();
+        let child = child.with_context(|| format!("node {node} does not run"))?;
+        Ok(kill_process(Pid::from_child(child), signal)?)
+    }
+
+    /// Whether a node has ended by itself or otherwise.
+    ///
+    /// # Errors
+    ///
+    /// If the system refuses to tell.
+    pub fn has_ended(&mut self, node: usize) -> Result<bool> {
+        match &mut self.nodes[node].child {
+            Some(child) => Ok(child.try_wait()?.is_some()),
+            None => Ok(true),
+        }
+    }
+
+    /// Changes the links between nodes: from, to, and what the link is.
+    ///
+    /// # Errors
+    ///
+    /// If the cluster was not given rooms.
+    pub fn links(&self, link: impl Fn(usize, usize) -> Link) -> Result<()> {
+        let network = self.network.as_ref();
+        network
+            .context("these nodes have no network of their own")?
+            .set(link);
+        Ok(())
+    }
+
+    /// Leaves no space on a node's disk, or gives it back.
+    ///
+    /// # Errors
+    ///
+    /// If the cluster was not given disks.
+    pub fn fill_disk(&self, node: usize, full: bool) -> Result<()> {
+        let room = self.nodes[node].member.room.as_ref();
+        let room = room.context("these nodes have no disks of their own")?;
+        if full { room.fill_disk() } else { room.free_disk() }
+    }
+
+    /// The node that leads, as some node sees it.
+    ///
+    /// # Errors
+    ///
+    /// If no node answers within a minute that it leads.
+    pub fn leader(&self) -> Result<usize> {
+        let runtime = runtime()?;
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            for (number, node) in self.nodes.iter().enumerate() {
+                let status = frame(&StatusRequest {});
+                let method = "/etcdserverpb.Maintenance/Status";
+                let answer = runtime.block_on(ask::<StatusResponse>(&node.member, method, status));
+                let leads = answer.is_ok_and(|status| {
+                    status
+                        .header
+                        .is_some_and(|header| header.member_id == status.leader)
+                });
+                if leads {
+                    return Ok(number);
+                }
+            }
+            anyhow::ensure!(Instant::now() < deadline, "nobody leads");
+            std::thread::sleep(GLANCE);
+        }
+    }
+
+    /// Starts nodes that have ended, and waits until every node answers a linearizable read.
+    ///
+    /// # Errors
+    ///
+    /// If one does not; the end of its log is told.
+    pub fn wait_until_well(&mut self) -> Result<()> {
+        let runtime = runtime()?;
+        for node in 0..self.nodes.len() {
+            let deadline = Instant::now() + PATIENCE;
+            loop {
+                let read = frame(&RangeRequest {
+                    key: "ready".into(),
+                    ..Default::default()
+                });
+                let member = self.nodes[node].member.clone();
+                let method = "/etcdserverpb.KV/Range";
+                let Err(error) =
+                    runtime.block_on(ask::<proto::etcdserverpb::RangeResponse>(&member, method, read))
+                else {
+                    break;
+                };
+                if Instant::now() > deadline {
+                    return Err(error.context(self.last_words(node)));
+                }
+                if self.nodes[node].child.is_some() && self.has_ended(node)? {
+                    anyhow::bail!("a node has ended: {}", self.last_words(node));
+                }
+                std::thread::sleep(GLANCE);
+            }
+        }
+        Ok(())
+    }
+
+    /// The end of a node's log.
+    fn last_words(&self, node: usize) -> String {
+        let log = fs::read(self.folder(node).join("log")).unwrap_or_default();
+        let end = String::from_utf8_lossy(&log[log.len().saturating_sub(3000)..]).into_owned();
+        format!("node {node} is not well; its log ends with\n{end}")
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        for node in 0..self.nodes.len() {
+            // It may have ended by itself.
+            drop(self.kill(node));
+        }
+    }
+}
+
+/// A command that ends when this process does, where the system can arrange that.
+fn leashed(program: &Path) -> Command {
+    let probe = Command::new("setpriv")
+        .arg("--version")
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status();
+    if !probe.is_ok_and(|status| status.success()) {
+        return Command::new(program);
+    }
+    let mut command = Command::new("setpriv");
+    command.args(["--pdeathsig", "KILL", "--"]).arg(program);
+    command
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("no runtime")
+}
+
+async fn ask<R: Message + Default>(
+    member: &Member,
+    method: &'static str,
+    request: bytes::Bytes,
+) -> Result<R> {
+    let answer = async {
+        let connection = member.connect(LIMIT).await?;
+        let mut answer = connection.route(method)?.call(request).await?;
+        anyhow::Ok(decode(answer.copy_to_bytes(answer.remaining()))?)
+    };
+    tokio::time::timeout(LIMIT, answer)
+        .await
+        .context("no answer in time")?
+}
+
+/// Names and addresses. In rooms everybody listens for clients on the same port of its own loopback device.
+fn places(folder: &Path, comfort: Comfort) -> Result<Vec<Place>> {
+    let mut held = Vec::new();
+    let mut free_port = || -> Result<u16> {
+        let listener = TcpListener::bind("127.0.0.1:0")?;
+        let port = listener.local_addr()?.port();
+        held.push(listener);
+        Ok(port)
+    };
+    let rooms = comfort.rooms || comfort.disk > 0;
+    let urls = |node| match rooms {
+        true => Ok((
+            "http://127.0.0.1:2379".to_owned(),
+            match comfort.nodes {
+                1 => "http://127.0.0.1:2380".to_owned(),
+                _ => format!("http://{}:2380", Network::address(node)),
+            },
+        )),
+        false => anyhow::Ok((
+            format!("http://127.0.0.1:{}", free_port()?),
+            format!("http://127.0.0.1:{}", free_port()?),
+        )),
+    };
+    let mut urls = urls;
+    (0..comfort.nodes)
+        .map(|node| {
+            let (client_url, peer_url) = urls(node)?;
+            let name = format!("node{node}");
+            Ok(Place {
+                folder: PathBuf::from(folder).join(&name),
+                name,
+                client_url,
+                peer_url,
+                cluster: String::new(),
+            })
+        })
+        .collect()
+}

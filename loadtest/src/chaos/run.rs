@@ -1,0 +1,186 @@
+//! One run: a cluster, traffic, faults, and the checks.
+
+use std::fmt;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+
+use super::faults::{self, CLOCK, Fault, Kind};
+use super::history::{History, Recorder};
+use super::linearizability::Verdict;
+use super::nodes::{Cluster, Comfort, Program};
+use super::report::{Amount, Report};
+use super::traffic::{Load, Traffic};
+
+/// MiB of each node's disk where disks are to be full.
+const DISK: u32 = 400;
+
+/// What to run.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// The program under test.
+    pub program: Program,
+    /// How many nodes.
+    pub nodes: usize,
+    /// How long traffic flows.
+    pub duration: Duration,
+    /// What happens meanwhile.
+    pub faults: Vec<Kind>,
+    /// The traffic.
+    pub load: Load,
+    /// Folder for data directories, logs and the history.
+    pub folder: PathBuf,
+    /// Start of the random choices of the faults.
+    pub seed: u64,
+}
+
+/// What a run did, and what the checks found.
+#[derive(Debug)]
+pub struct Outcome {
+    /// The checks.
+    pub report: Report,
+    /// The faults that were done and put right.
+    pub faults: Vec<Fault>,
+    /// How long traffic flowed.
+    pub duration: Duration,
+    /// Too little happened for the checks to mean anything: why.
+    pub too_little: Vec<String>,
+    /// Where the history was written, if something is wrong.
+    pub history: Option<PathBuf>,
+}
+
+impl Outcome {
+    /// Whether everything holds, and enough happened.
+    #[must_use]
+    pub fn holds(&self) -> bool {
+        self.report.holds() && self.too_little.is_empty()
+    }
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let calls = self.report.amount.calls as f64 / self.duration.as_secs_f64();
+        writeln!(out, "{} faults: {:?}", self.faults.len(), self.faults)?;
+        write!(
+            out,
+            "{:.1?} of traffic, {calls:.0} calls/s\n{}",
+            self.duration, self.report
+        )?;
+        for reason in &self.too_little {
+            writeln!(out, "TOO LITTLE HAPPENED: {reason}")?;
+        }
+        match &self.history {
+            Some(path) => writeln!(out, "the history is in {}", path.display()),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Runs a plan in an empty folder. If everything holds, the folder is removed.
+///
+/// # Errors
+///
+/// If nodes do not start or do not come back, or a fault cannot be done.
+pub fn run(plan: &Plan) -> Result<Outcome> {
+    anyhow::ensure!(
+        !plan.folder.exists(),
+        "{} is there already",
+        plan.folder.display()
+    );
+    let recorder = Recorder::default();
+    recorder.note(format!("{plan:?}"));
+    let (faults, duration) = hurt(plan, &recorder)?;
+    let history = recorder.take();
+    let report = super::check(&history);
+    let too_little = too_little(plan, &report.amount, &faults);
+    let mut outcome = Outcome {
+        report,
+        faults,
+        duration,
+        too_little,
+        history: None,
+    };
+    match outcome.report.holds() {
+        true => std::fs::remove_dir_all(&plan.folder)?,
+        false => outcome.history = Some(keep(&plan.folder, &history, &outcome.report)?),
+    }
+    Ok(outcome)
+}
+
+/// Traffic with faults, from the start of the cluster to its end.
+fn hurt(plan: &Plan, recorder: &Recorder) -> Result<(Vec<Fault>, Duration)> {
+    let program = with_clock(plan)?;
+    let wants = |kind| plan.faults.contains(&kind);
+    let comfort = Comfort {
+        nodes: plan.nodes,
+        rooms: wants(Kind::Partition) || wants(Kind::Slow),
+        disk: if wants(Kind::Disk) { DISK } else { 0 },
+        seed: plan.seed,
+    };
+    let mut cluster = Cluster::start(&program, &plan.folder, comfort)?;
+    let traffic = Traffic::start(cluster.members(), plan.load, recorder)?;
+    let begun = Instant::now();
+    let planned = faults::plan(&plan.faults, plan.nodes, plan.seed);
+    let done = faults::run(&mut cluster, &planned, recorder, begun + plan.duration);
+    let duration = begun.elapsed();
+    let finished = traffic.finish(plan.load.profile);
+    let done = done?;
+    finished?;
+    Ok((done, duration))
+}
+
+/// Where clocks are to jump, nodes get theirs through libfaketime.
+fn with_clock(plan: &Plan) -> Result<Program> {
+    if !plan.faults.contains(&Kind::Clock) {
+        return Ok(plan.program.clone());
+    }
+    let library = faketime().context("clocks need libfaketime (Debian's package of that name)")?;
+    for node in 0..plan.nodes {
+        let folder = plan.folder.join(format!("node{node}"));
+        std::fs::create_dir_all(&folder)?;
+        std::fs::write(folder.join(CLOCK), "+0s\n")?;
+    }
+    let file = format!("{{folder}}/{CLOCK}");
+    let program = plan.program.clone();
+    Ok(program
+        .with_environment("LD_PRELOAD", &library.display().to_string())
+        .with_environment("FAKETIME_TIMESTAMP_FILE", &file)
+        .with_environment("FAKETIME_CACHE_DURATION", "1")
+        .with_environment("FAKETIME_DONT_FAKE_MONOTONIC", "1"))
+}
+
+fn faketime() -> Option<PathBuf> {
+    let libraries = std::fs::read_dir("/usr/lib").ok()?.flatten();
+    let mut found = libraries.map(|entry| entry.path().join("faketime/libfaketimeMT.so.1"));
+    found.find(|path| path.is_file())
+}
+
+/// What must have happened for the checks to mean something.
+fn too_little(plan: &Plan, amount: &Amount, faults: &[Fault]) -> Vec<String> {
+    let seconds = usize::try_from(plan.duration.as_secs()).unwrap_or(usize::MAX);
+    let least = [
+        ("calls answered", amount.answered, seconds * 20),
+        ("writes", amount.writes, seconds * 5),
+        ("events", amount.events, seconds * 5),
+        ("notices of progress", amount.notices, seconds),
+        ("faults", faults.len(), plan.faults.len()),
+    ];
+    let missing = least.into_iter().filter(|(_, number, least)| number < least);
+    missing
+        .map(|(name, number, least)| format!("{number} {name}, not {least}"))
+        .collect()
+}
+
+/// Writes the history, and the piece of it that shows what is wrong.
+fn keep(folder: &Path, history: &History, report: &Report) -> Result<PathBuf> {
+    let path = folder.join("history.jsonl");
+    history.write(File::create(&path)?)?;
+    if let Verdict::NotLinearizable(explanation) = &report.verdict
+        && let Some(window) = &explanation.window
+    {
+        window.write(File::create(folder.join("window.jsonl"))?)?;
+    }
+    Ok(path)
+}

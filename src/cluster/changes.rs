@@ -1,0 +1,165 @@
+//! Who belongs to the cluster and how that is changed, in the terms of etcd's Cluster service.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use actors::{Member, Peer as _, RequestError};
+use dqlite::membership::{ChangeError, Membership};
+use dqlite::node::generate_id;
+use dqlite::wire::{Role, Server};
+
+use super::descriptions::{Descriptions, KnownMember};
+use super::members::MemberDirectory;
+
+/// How long a change may take: etcd's request timeout.
+const PATIENCE: Duration = Duration::from_secs(7);
+/// How long a learner may take to catch up before it is told that it has not.
+const PROMOTION: Duration = Duration::from_secs(5);
+
+/// The members and their changes. Clones share them.
+#[derive(Clone)]
+pub(crate) struct ClusterChanges {
+    membership: Arc<Membership>,
+    directory: Arc<MemberDirectory>,
+    member: Member,
+    descriptions: Arc<Descriptions>,
+}
+
+/// Why a change of the members was not made.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum NotChanged {
+    /// There is no such member.
+    #[error("etcdserver: member not found")]
+    NotFound,
+    /// Another member is reached there.
+    #[error("etcdserver: Peer URLs already exists")]
+    AddressTaken,
+    /// The member votes already.
+    #[error("etcdserver: can only promote a learner member")]
+    NotLearner,
+    /// The learner has not caught up.
+    #[error("etcdserver: can only promote a learner member which is in sync with leader")]
+    NotInSync,
+    /// Without the member there would be nobody to decide.
+    #[error("etcdserver: re-configuration failed due to not enough started members")]
+    TooFewStarted,
+    /// There is no leader to make the change, or it has no majority.
+    #[error(transparent)]
+    Request(#[from] RequestError),
+}
+
+impl ClusterChanges {
+    pub(super) fn new(membership: Arc<Membership>, directory: Arc<MemberDirectory>, member: Member) -> Self {
+        Self {
+            membership,
+            directory,
+            member,
+            descriptions: Arc::default(),
+        }
+    }
+
+    /// Every member, in the order of their identities as etcd has it; as the leader knows them, or as this one does.
+    ///
+    /// # Errors
+    /// When there is no leader to ask.
+    pub(crate) async fn list(&self, linearizable: bool) -> Result<Vec<KnownMember>, RequestError> {
+        let members = if linearizable {
+            self.membership
+                .members(PATIENCE)
+                .await
+                .map_err(|_| RequestError::TimedOut)?
+        } else {
+            self.directory.all()
+        };
+        if let Ok(own) = self.member.describe().await {
+            self.descriptions.hear(own);
+        }
+        let me = self.membership.server().id;
+        let mut known = self.descriptions.complete(&self.directory, me, members).await;
+        known.sort_unstable_by_key(|member| member.id);
+        Ok(known)
+    }
+
+    /// Adds a member that will be reached at this address, and returns its identity.
+    ///
+    /// # Errors
+    /// [`NotChanged`].
+    pub(crate) async fn add(&self, address: &str) -> Result<u64, NotChanged> {
+        let members = self.list(true).await?;
+        if members.iter().any(|member| member.address == address) {
+            return Err(NotChanged::AddressTaken);
+        }
+        let id = generate_id(address).map_err(|error| RequestError::Unreadable(error.to_string()))?;
+        let server = Server {
+            id,
+            address: address.to_owned(),
+        };
+        self.membership
+            .add(&server, PATIENCE)
+            .await
+            .map_err(not_changed)?;
+        Ok(id)
+    }
+
+    /// Removes a member.
+    ///
+    /// # Errors
+    /// [`NotChanged`].
+    pub(crate) async fn remove(&self, id: u64) -> Result<(), NotChanged> {
+        self.find(id).await?;
+        self.membership.remove(id, PATIENCE).await.map_err(not_changed)
+    }
+
+    /// Makes a learner a voter.
+    ///
+    /// # Errors
+    /// [`NotChanged`].
+    pub(crate) async fn promote(&self, id: u64) -> Result<(), NotChanged> {
+        if self.find(id).await?.votes {
+            return Err(NotChanged::NotLearner);
+        }
+        match self.membership.assign(id, Role::Voter, PROMOTION).await {
+            Err(ChangeError::Refused(_) | ChangeError::NotInTime { .. }) => Err(NotChanged::NotInSync),
+            outcome => outcome.map_err(not_changed),
+        }
+    }
+
+    /// Makes a voter the leader, if this member is.
+    ///
+    /// # Errors
+    /// [`NotChanged`].
+    pub(crate) async fn transfer(&self, to: u64) -> Result<(), NotChanged> {
+        let me = self.membership.server().id;
+        if !self.membership.leads() {
+            return Err(RequestError::NotLeader.into());
+        }
+        if to == me {
+            return Ok(());
+        }
+        let heir = self.find(to).await.ok().filter(|member| member.votes);
+        if heir.is_none() {
+            return Err(RequestError::BadTransferee.into());
+        }
+        self.membership.transfer(to, PATIENCE).await.map_err(not_changed)
+    }
+
+    async fn find(&self, id: u64) -> Result<KnownMember, NotChanged> {
+        let members = self.list(true).await?;
+        members
+            .into_iter()
+            .find(|member| member.id == id)
+            .ok_or(NotChanged::NotFound)
+    }
+}
+
+fn not_changed(error: ChangeError) -> NotChanged {
+    match error {
+        ChangeError::NotAMember(_) => NotChanged::NotFound,
+        ChangeError::OnlyVoter(_) => NotChanged::TooFewStarted,
+        ChangeError::NotInTime { .. } => RequestError::TimedOut.into(),
+        ChangeError::Refused(reason) => {
+            tracing::warn!(%reason, "a change of the members was refused");
+            RequestError::UnhealthyCluster.into()
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! Which cluster this member belongs to: computed by those who make a new one, asked for by those who join.
+
+use std::fs::{self, File};
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use actors::Peer as _;
+use anyhow::{Context as _, Result, bail};
+use dqlite::dial::Dialer;
+use journal::Identity;
+use sha2::{Digest as _, Sha256};
+
+use super::members::connector;
+use crate::peers::{Introduction, Patience, RemotePeer};
+use crate::settings::ClusterSettings;
+
+/// The file in the data directory that remembers it.
+const FILE: &str = "cluster-id";
+/// The first line of that file.
+const HEADING: &str = "taffrail cluster 1";
+/// How long a member that wants to join waits before it asks again.
+const ASK_AGAIN: Duration = Duration::from_millis(500);
+
+/// The identity of the cluster, as this data directory remembers it or, the first time, as it is to be.
+pub(super) async fn cluster_id(data_dir: &Path, cluster: &ClusterSettings, dialer: &Dialer) -> Result<u64> {
+    let path = data_dir.join(FILE);
+    if let Some(known) = read(&path)? {
+        return Ok(known);
+    }
+    let joins = cluster.existing || !cluster.join.is_empty();
+    let id = if joins {
+        ask_until_known(cluster, dialer).await
+    } else {
+        computed(cluster)
+    };
+    write(&path, id).with_context(|| format!("cannot write {}", path.display()))?;
+    Ok(id)
+}
+
+/// The same on every member that is given the same list, and another one for another token.
+fn computed(cluster: &ClusterSettings) -> u64 {
+    let mut digest = Sha256::new();
+    digest.update(cluster.token.as_bytes());
+    for member in &cluster.initial {
+        digest.update([0]);
+        digest.update(member.name.as_bytes());
+        digest.update([0]);
+        digest.update(member.address.as_bytes());
+    }
+    let digest: [u8; 32] = digest.finalize().into();
+    let [a, b, c, d, e, f, g, h, ..] = digest;
+    // Zero means "no identity".
+    u64::from_be_bytes([a, b, c, d, e, f, g, h]) | 1
+}
+
+/// The members to join may be slower to start than this one.
+async fn ask_until_known(cluster: &ClusterSettings, dialer: &Dialer) -> u64 {
+    let initial = cluster.initial.iter().map(|member| &member.address);
+    let others: Vec<&String> = cluster
+        .join
+        .iter()
+        .chain(initial)
+        .filter(|address| **address != cluster.address)
+        .collect();
+    loop {
+        for address in &others {
+            match ask(address, dialer).await {
+                Ok(id) => return id,
+                Err(error) => tracing::info!(%address, %error, "waiting for a member of the cluster to join"),
+            }
+        }
+        tokio::time::sleep(ASK_AGAIN).await;
+    }
+}
+
+async fn ask(address: &str, dialer: &Dialer) -> Result<u64> {
+    let newcomer = Introduction {
+        caller: Identity::default(),
+        called: 0,
+    };
+    let peer = RemotePeer::new(connector(dialer, address), newcomer, Patience::default());
+    match peer.describe().await?.identity.cluster_id {
+        0 => bail!("it does not know its cluster yet"),
+        id => Ok(id),
+    }
+}
+
+fn read(path: &Path) -> Result<Option<u64>> {
+    match fs::read_to_string(path) {
+        Ok(text) => {
+            let id = text
+                .split_once('\n')
+                .filter(|(heading, _)| *heading == HEADING)
+                .and_then(|(_, id)| u64::from_str_radix(id.trim_end(), 16).ok())
+                .filter(|id| *id != 0);
+            id.map(Some)
+                .with_context(|| format!("{} holds no identity of a cluster", path.display()))
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error).with_context(|| format!("cannot read {}", path.display())),
+    }
+}
+
+fn write(path: &Path, id: u64) -> io::Result<()> {
+    let new: PathBuf = path.with_extension("new");
+    let mut file = File::create(&new)?;
+    write!(file, "{HEADING}\n{id:x}\n")?;
+    file.sync_all()?;
+    fs::rename(&new, path)?;
+    path.parent()
+        .map_or(Ok(()), |folder| File::open(folder)?.sync_all())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_written_is_read_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(FILE);
+        assert!(read(&path).unwrap().is_none());
+        write(&path, 0xabc).unwrap();
+        assert_eq!(read(&path).unwrap(), Some(0xabc));
+        for damaged in [
+            "",
+            "taffrail cluster 1\n0\n",
+            "other\nabc\n",
+            "taffrail cluster 1\nxyz\n",
+        ] {
+            fs::write(&path, damaged).unwrap();
+            assert!(read(&path).is_err(), "{damaged:?}");
+        }
+    }
+}

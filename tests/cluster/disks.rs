@@ -1,0 +1,193 @@
+//! Disks that are full, and files that are damaged.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use rustix::process::getuid;
+
+use crate::support::calls::within;
+use crate::support::{Cluster, Load, Plan, eventually, get, put};
+
+/// Mounts a small file system that only the member's own mount namespace sees, and becomes the member. It is gone
+/// with the process, so the member's data are, too.
+const SMALL_DISK: &str =
+    r#"mount -t tmpfs -o size=96m taffrail-test "$0" && head -c 48M /dev/zero > "$0/ballast" && exec "$@""#;
+
+fn on_small_disk(directory: &Path) -> Vec<String> {
+    let namespace: &[&str] = if getuid().is_root() {
+        &["unshare", "--mount"]
+    } else {
+        &["unshare", "--user", "--map-root-user", "--mount"]
+    };
+    let rest = ["sh", "-c", SMALL_DISK, directory.to_str().expect("text")];
+    namespace.iter().chain(&rest).map(ToString::to_string).collect()
+}
+
+/// A cluster whose members have small disks.
+async fn on_small_disks() -> Cluster {
+    let flags = vec!["--quota-backend-bytes=-1".to_owned()];
+    let mut cluster = Cluster::plan(Plan {
+        flags,
+        ..Plan::default()
+    });
+    for node in &mut cluster.nodes {
+        let disk = node.data_dir.with_extension("disk");
+        fs::create_dir_all(&disk).expect("a directory");
+        node.launcher = on_small_disk(&disk);
+        node.data_dir = disk.join("data");
+        node.start(&[]);
+    }
+    for index in 0..3 {
+        eventually(|| async {
+            let said = "a small disk is mounted: this needs root, or user namespaces";
+            seen_by(&cluster, index)
+                .exists()
+                .then_some(())
+                .ok_or_else(|| said.to_owned())
+        })
+        .await;
+        cluster.serves(index).await;
+    }
+    cluster.all_vote().await;
+    cluster
+}
+
+/// What takes the room, as the member sees it.
+fn seen_by(cluster: &Cluster, index: usize) -> PathBuf {
+    let node = &cluster.nodes[index];
+    let disk = node.data_dir.parent().expect("a disk");
+    PathBuf::from(format!("/proc/{}/root{}/ballast", node.pid(), disk.display()))
+}
+
+/// Fills a member's disk to the last byte.
+fn fill(cluster: &Cluster, index: usize) {
+    let filling = seen_by(cluster, index).with_file_name("filling");
+    let full = fs::write(&filling, vec![b'x'; 96 << 20]).expect_err("it has less room than that");
+    assert_eq!(full.kind(), std::io::ErrorKind::StorageFull);
+}
+
+fn make_room(cluster: &Cluster, index: usize) {
+    let ballast = seen_by(cluster, index);
+    fs::remove_file(ballast.with_file_name("filling")).expect("it was filled");
+    fs::remove_file(ballast).expect("there is ballast");
+}
+
+/// Writes more than a log segment has room for, so that a member whose disk is full must notice.
+async fn write_much(cluster: &Cluster, through: usize) -> usize {
+    let mut client = cluster.client(through).await;
+    let value = "x".repeat(500_000);
+    let mut acknowledged = 0;
+    for count in 0..48 {
+        acknowledged += usize::from(
+            put(&mut client, &format!("big/{}", count % 4), &value)
+                .await
+                .is_ok(),
+        );
+    }
+    acknowledged
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_followers_disk_is_full() {
+    let mut cluster = on_small_disks().await;
+    let (leader, follower) = (cluster.leader().await, cluster.follower().await);
+    let load = Load::start(&cluster);
+    load.more(50).await;
+    fill(&cluster, follower);
+    let acknowledged = write_much(&cluster, leader).await;
+    assert_eq!(acknowledged, 48, "two of three are a majority");
+    make_room(&cluster, follower);
+    load.more_through(follower, 20).await;
+    load.check(&cluster, &[0, 1, 2]).await;
+}
+
+/// The others elect one that can write.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_leaders_disk_is_full() {
+    let mut cluster = on_small_disks().await;
+    let leader = cluster.leader().await;
+    let other = cluster.others(leader)[0];
+    let load = Load::start(&cluster);
+    load.more(50).await;
+    fill(&cluster, leader);
+    let acknowledged = write_much(&cluster, other).await;
+    println!("{acknowledged} of 48 large writes were acknowledged");
+    load.more_through(other, 20).await;
+    make_room(&cluster, leader);
+    load.more_through(leader, 20).await;
+    load.check(&cluster, &[0, 1, 2]).await;
+}
+
+/// Every file below a directory, with its length.
+fn files(directory: &Path) -> Vec<(PathBuf, u64)> {
+    let entries = fs::read_dir(directory)
+        .expect("a directory")
+        .map(|entry| entry.expect("an entry"));
+    let mut files: Vec<_> = entries
+        .map(|entry| (entry.path(), entry.metadata().expect("a file").len()))
+        .filter(|(path, _)| !path.to_string_lossy().contains("lock"))
+        .collect();
+    files.sort();
+    files
+}
+
+/// Turns bytes in the middle of the first closed segment of the log, or else of an open one.
+fn damage(data_dir: &Path) {
+    let names = files(data_dir);
+    let is_closed = |path: &Path| {
+        path.file_name()
+            .is_some_and(|name| name.to_string_lossy().starts_with("0000"))
+    };
+    let is_open = |path: &Path| path.to_string_lossy().contains("open-1");
+    let segment = names
+        .iter()
+        .find(|(path, _)| is_closed(path))
+        .or_else(|| names.iter().find(|(path, _)| is_open(path)));
+    let (segment, _) = segment.unwrap_or_else(|| panic!("no segment in {names:?}"));
+    let mut bytes = fs::read(segment).expect("a segment");
+    let middle = 4096.min(bytes.len() / 2);
+    bytes[middle..middle + 64]
+        .iter_mut()
+        .for_each(|byte| *byte ^= 0x5a);
+    fs::write(segment, bytes).expect("it is damaged");
+}
+
+/// It does not start, says what is damaged, and leaves everything as it is; it comes back by being added anew.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_segment_is_damaged() {
+    let mut cluster = Cluster::start(Plan::default()).await;
+    let mut client = cluster.client(0).await;
+    for count in 0..50 {
+        put(&mut client, &format!("k/{count}"), &"x".repeat(1000))
+            .await
+            .expect("a majority");
+    }
+    let id = cluster.id(2).await;
+    assert!(cluster.nodes[2].terminate().await.success());
+    damage(&cluster.nodes[2].data_dir);
+    let before = files(&cluster.nodes[2].data_dir);
+    cluster.nodes[2].start(&[]);
+    let status = cluster.nodes[2].ended().await;
+    let said = cluster.nodes[2].last_words();
+    assert!(
+        !status.success() && said.contains("cannot start the node"),
+        "{status}: {said}"
+    );
+    assert!(
+        said.contains("checksum") || said.contains("segment"),
+        "what is wrong is not said: {said}"
+    );
+    assert_eq!(files(&cluster.nodes[2].data_dir), before, "nothing was deleted");
+
+    let url = cluster.nodes[2].peer_url();
+    within(client.member_remove(id)).await.expect("it is removed");
+    within(client.member_add([url], None)).await.expect("it is added");
+    cluster.nodes[2].wipe();
+    cluster.nodes[2].start(&["--initial-cluster-state=existing"]);
+    cluster.serves(2).await;
+    cluster.all_vote().await;
+    let found = get(&mut cluster.client(2).await, "k/49")
+        .await
+        .expect("it serves");
+    assert!(found.value.is_some(), "it has everything again");
+}

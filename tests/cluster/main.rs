@@ -1,0 +1,12 @@
+//! Bad days of a cluster: real processes that are killed, paused, cut off and given bad disks under load, and after
+//! each of it the proof that nothing acknowledged was lost and nobody was told anything that was not so.
+
+mod disks;
+mod killed;
+mod leases;
+mod membership;
+mod partitions;
+mod paused;
+mod slow_network;
+mod strangers;
+mod support;

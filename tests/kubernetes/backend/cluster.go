@@ -1,0 +1,160 @@
+package backend
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+)
+
+const (
+	startAttempts = 5
+	statusLimit   = 2 * time.Second
+)
+
+// Cluster is what is under test: one server, or as many as -members says.
+type Cluster struct {
+	Members []*Server
+
+	options Options
+}
+
+// Start runs a cluster with empty data directories and returns once all of it is healthy.
+// It is killed when the test ends.
+func Start(t testing.TB, options Options) *Cluster {
+	t.Helper()
+	cluster := &Cluster{options: options}
+	for number := range *membersFlag {
+		server, err := newServer(fmt.Sprintf("backend-%d", number+1), directory(t, options), options)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(server.cleanUp)
+		cluster.Members = append(cluster.Members, server)
+	}
+	var err error
+	for range startAttempts {
+		if err = cluster.startAnew(); !errors.Is(err, errAddressInUse) {
+			break
+		}
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("backend: %s, %s", cluster.Members[0].binary, cluster.Endpoints())
+	return cluster
+}
+
+func (c *Cluster) startAnew() error {
+	var initial []string
+	for _, server := range c.Members {
+		server.cleanUp()
+		if err := server.prepareAnew(); err != nil {
+			return err
+		}
+		initial = append(initial, server.Name+"="+server.peer)
+	}
+	for _, server := range c.Members {
+		server.initialCluster = strings.Join(initial, ",")
+	}
+	return c.Restart()
+}
+
+// Restart starts all processes (again) on the same data and the same addresses, and
+// returns once all are healthy.
+func (c *Cluster) Restart() error {
+	for _, server := range c.Members {
+		if err := server.launch(); err != nil {
+			return err
+		}
+	}
+	for _, server := range c.Members {
+		if err := server.untilHealthy(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Endpoints are the URLs that clients dial, of all members.
+func (c *Cluster) Endpoints() []string {
+	var endpoints []string
+	for _, server := range c.Members {
+		endpoints = append(endpoints, server.Endpoint)
+	}
+	return endpoints
+}
+
+// Several says whether the cluster goes on without one of its members.
+func (c *Cluster) Several() bool { return len(c.Members) > 1 }
+
+// LogTail returns the last lines of every member's log.
+func (c *Cluster) LogTail(lines int) string {
+	var tails strings.Builder
+	for _, server := range c.Members {
+		if server.Process != nil {
+			tails.WriteString(server.Process.LogTail(lines))
+		}
+	}
+	return tails.String()
+}
+
+// Leader returns the member that leads and the others, once all of them agree.
+func (c *Cluster) Leader(ctx context.Context) (leader *Server, followers []*Server, err error) {
+	ctx, cancel := context.WithTimeout(ctx, startLimit)
+	defer cancel()
+	for {
+		if leader, followers, err = c.leaderNow(ctx); err == nil {
+			return leader, followers, nil
+		}
+		select {
+		case <-ctx.Done():
+			return nil, nil, fmt.Errorf("the members do not agree on a leader: %w", err)
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+}
+
+func (c *Cluster) leaderNow(ctx context.Context) (leader *Server, followers []*Server, err error) {
+	leaders := map[uint64]bool{}
+	for _, server := range c.Members {
+		status, err := server.status(ctx)
+		if err != nil {
+			return nil, nil, err
+		}
+		leaders[status.Leader] = true
+		if status.Leader == status.Header.MemberId {
+			leader = server
+		} else {
+			followers = append(followers, server)
+		}
+	}
+	if len(leaders) != 1 || leader == nil {
+		return nil, nil, fmt.Errorf("leaders: %v", leaders)
+	}
+	return leader, followers, nil
+}
+
+func (s *Server) status(ctx context.Context) (*clientv3.StatusResponse, error) {
+	ctx, cancel := context.WithTimeout(ctx, statusLimit)
+	defer cancel()
+	client, err := clientv3.New(clientv3.Config{Endpoints: []string{s.Endpoint}, TLS: s.options.ClientTLS, DialTimeout: statusLimit})
+	if err != nil {
+		return nil, err
+	}
+	defer client.Close()
+	return client.Status(ctx, s.Endpoint)
+}
+
+// Revision is what the member has reached by itself, whatever the others have.
+func (s *Server) Revision(ctx context.Context) (int64, error) {
+	status, err := s.status(ctx)
+	if err != nil {
+		return 0, err
+	}
+	return status.Header.Revision, nil
+}
