@@ -20,12 +20,13 @@ mod unreachable;
 use std::sync::Arc;
 
 use actix::{Actor, AsyncContext, Context, Handler};
-use model::{Effect, Revision};
+use model::{Effect, Position, Revision};
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
 use crate::auto_compaction::AutoCompaction;
 use crate::committed::CommittedBatch;
+use crate::errors::RequestError;
 use crate::mailbox::{Envelope, Mailbox};
 use crate::meter::Meter;
 use crate::shared_state::SharedState;
@@ -50,13 +51,18 @@ pub(crate) struct ScrubRest;
 
 /// Asks to be told when the rows of every compaction so far are deleted from the log.
 pub(crate) struct WaitCompacted {
-    /// Told when they are.
-    pub(crate) done: oneshot::Sender<()>,
+    /// Told when they are, or that this member leads no more and cannot delete them.
+    pub(crate) done: Done,
 }
 
-/// Everything that the compaction at this revision makes unreachable is deleted.
+/// Where it is told that rows are deleted.
+type Done = oneshot::Sender<Result<(), RequestError>>;
+
+/// The pass for the compaction at this revision is over.
 struct Passed {
     revision: Revision,
+    /// Whether everything that it found is deleted from the log, and not left to the member that leads.
+    scrubbed: bool,
 }
 
 /// The actor.
@@ -68,8 +74,10 @@ pub(crate) struct Compactor {
     meter: Arc<Meter>,
     /// The newest compaction.
     wanted: Revision,
-    /// The compaction whose rows are all deleted.
+    /// The compaction for which the whole index was gone through.
     passed: Revision,
+    /// The compaction whose rows are all deleted, as far as this member saw to it.
+    scrubbed: Revision,
     /// Whether a pass is under way; there is one at a time, and it carries its own revision.
     passing: bool,
     /// Whether the pass under way is to be followed by another one for the same compaction.
@@ -77,7 +85,7 @@ pub(crate) struct Compactor {
     /// Rows that passes found and that are in the log yet.
     unreachable: Arc<Mutex<Unreachable>>,
     /// Who waits, and for which compaction.
-    waiting: Vec<(Revision, oneshot::Sender<()>)>,
+    waiting: Vec<(Revision, Done)>,
     /// None until the pipeline stands.
     client: Option<Client>,
 }
@@ -102,6 +110,7 @@ impl Compactor {
         Self {
             wanted: shared.compact_revision(),
             passed: Revision::NEVER_COMPACTED,
+            scrubbed: Revision::NEVER_COMPACTED,
             passing: false,
             again: false,
             unreachable: Arc::default(),
@@ -139,11 +148,17 @@ impl Compactor {
         for effect in &batch.others {
             match effect {
                 Effect::Compacted(revision) => self.wanted = self.wanted.max(*revision),
-                Effect::Scrubbed(rows) => self.unreachable.lock().scrubbed(rows),
+                Effect::Scrubbed(rows) => self.scrubbed(rows),
                 _ => {}
             }
         }
         self.start_pass();
+    }
+
+    fn scrubbed(&self, rows: &[Position]) {
+        let mut unreachable = self.unreachable.lock();
+        unreachable.scrubbed(rows);
+        self.compactions.has_pending(unreachable.len());
     }
 
     /// One pass at a time: rows must go in the order in which passes find them.
@@ -162,25 +177,40 @@ impl Compactor {
             compactions: Arc::clone(&self.compactions),
         };
         actix_rt::spawn(async move {
-            if pass.run().await.is_ok() {
-                client.itself.tell(Passed { revision });
+            if let Ok(scrubbed) = pass.run().await {
+                client.itself.tell(Passed { revision, scrubbed });
             }
         });
     }
 
-    fn passed(&mut self, revision: Revision) {
+    fn passed(&mut self, passed: &Passed) {
         self.passing = false;
         if std::mem::take(&mut self.again) {
             return self.start_pass();
         }
-        self.passed = revision;
-        if self.wanted <= revision {
+        self.passed = passed.revision;
+        if self.wanted <= self.passed {
             self.unreachable.lock().pass_complete();
         }
-        for (_, done) in self.waiting.extract_if(.., |(wanted, _)| *wanted <= revision) {
-            let _gone = done.send(());
-        }
+        self.tell_waiting(passed);
         self.start_pass();
+    }
+
+    /// Whoever waits on a member that leads no more would wait in vain, or be told of what is not done.
+    fn tell_waiting(&mut self, passed: &Passed) {
+        if !passed.scrubbed {
+            for (_, done) in self.waiting.drain(..) {
+                let _gone = done.send(Err(RequestError::LeaderChanged));
+            }
+            return;
+        }
+        self.scrubbed = passed.revision;
+        for (_, done) in self
+            .waiting
+            .extract_if(.., |(wanted, _)| *wanted <= passed.revision)
+        {
+            let _gone = done.send(Ok(()));
+        }
     }
 
     fn scrub_rest(&mut self) {
@@ -189,9 +219,9 @@ impl Compactor {
         self.start_pass();
     }
 
-    fn wait(&mut self, done: oneshot::Sender<()>) {
-        if self.wanted <= self.passed {
-            let _gone = done.send(());
+    fn wait(&mut self, done: Done) {
+        if self.wanted <= self.scrubbed {
+            let _gone = done.send(Ok(()));
         } else {
             self.waiting.push((self.wanted, done));
         }
@@ -230,7 +260,7 @@ impl Handler<Envelope<Passed>> for Compactor {
     type Result = ();
 
     fn handle(&mut self, envelope: Envelope<Passed>, _: &mut Context<Self>) {
-        envelope.open(|passed| self.passed(passed.revision));
+        envelope.open(|passed| self.passed(&passed));
     }
 }
 

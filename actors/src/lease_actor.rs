@@ -191,6 +191,7 @@ impl LeaseActor {
         self.deadlines = Deadlines::load(stored.into_values(), self.clock.now_ms());
         self.leases.active(self.deadlines.len());
         self.running = true;
+        self.failing = false;
     }
 
     fn rest(&mut self) {

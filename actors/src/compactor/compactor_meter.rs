@@ -12,7 +12,7 @@ use crate::meter::{Histogram, HistogramSnapshot};
 #[derive(Debug, Default)]
 pub(crate) struct CompactorMeter {
     passing: AtomicBool,
-    found: AtomicU64,
+    pending: AtomicU64,
     scrubbed: AtomicU64,
     failed: AtomicU64,
     automatic: AtomicU64,
@@ -30,7 +30,7 @@ pub struct CompactorReport {
     pub passing: bool,
     /// Unreachable rows found and not yet deleted from the log.
     pub pending: u64,
-    /// Rows deleted from the log since the start.
+    /// Rows that this member deleted from the log since the start.
     pub scrubbed: u64,
     /// Deletions that failed since the start, and were tried again.
     pub failed: u64,
@@ -60,9 +60,13 @@ impl CompactorMeter {
         self.last_unix_seconds.store(now.as_secs(), Relaxed);
     }
 
-    pub(super) fn looked(&self, locked: Duration, found: usize) {
+    pub(super) fn looked(&self, locked: Duration, pending: usize) {
         self.locks.record(locked);
-        self.found.fetch_add(found as u64, Relaxed);
+        self.has_pending(pending);
+    }
+
+    pub(super) fn has_pending(&self, rows: usize) {
+        self.pending.store(rows as u64, Relaxed);
     }
 
     pub(super) fn scrubbed(&self, rows: usize) {
@@ -85,11 +89,10 @@ impl CompactorMeter {
     /// The numbers of this moment.
     #[must_use]
     pub(crate) fn report(&self) -> CompactorReport {
-        let scrubbed = self.scrubbed.load(Relaxed);
         CompactorReport {
             passing: self.passing.load(Relaxed),
-            pending: self.found.load(Relaxed).saturating_sub(scrubbed),
-            scrubbed,
+            pending: self.pending.load(Relaxed),
+            scrubbed: self.scrubbed.load(Relaxed),
             failed: self.failed.load(Relaxed),
             automatic: self.automatic.load(Relaxed),
             allocated_bytes: self.allocated.load(Relaxed),

@@ -41,27 +41,27 @@ pub(super) struct Pass {
 }
 
 impl Pass {
-    /// Makes the pass.
+    /// Makes the pass. Returns whether everything that it found is deleted, which only the leader does.
     ///
     /// # Errors
     /// Only when the server is going down.
-    pub(super) async fn run(self) -> Result<(), RequestError> {
+    pub(super) async fn run(self) -> Result<bool, RequestError> {
         let begun = Instant::now();
         self.compactions.pass_begun();
         let mut unreachable = VecDeque::from(self.unreachable.lock().left());
-        let mut next = Some(Bytes::new());
+        let (mut next, mut scrubbed) = (Some(Bytes::new()), true);
         while let Some(from) = next {
             next = self.look(&from, &mut unreachable);
             sleep(PAUSE).await;
             while unreachable.len() >= ROWS_PER_SCRUB {
-                self.scrub(unreachable.drain(..ROWS_PER_SCRUB).collect()).await?;
+                scrubbed &= self.scrub(unreachable.drain(..ROWS_PER_SCRUB).collect()).await?;
             }
         }
         if !unreachable.is_empty() {
-            self.scrub(unreachable.into()).await?;
+            scrubbed &= self.scrub(unreachable.into()).await?;
         }
         self.compactions.pass_ended(begun.elapsed());
-        Ok(())
+        Ok(scrubbed)
     }
 
     /// Takes what is unreachable out of the next part of the index; returns where the one after it begins.
@@ -73,19 +73,21 @@ impl Pass {
                 state.index_mut().compact(from, self.revision, KEYS_PER_LOCK),
             )
         });
-        self.compactions.looked(begun.elapsed(), found.positions.len());
-        unreachable.extend(self.unreachable.lock().found(found.positions));
+        let mut left = self.unreachable.lock();
+        unreachable.extend(left.found(found.positions));
+        self.compactions.looked(begun.elapsed(), left.len());
         found.next
     }
 
-    async fn scrub(&self, rows: Vec<Position>) -> Result<(), RequestError> {
+    /// Returns whether the rows are deleted.
+    async fn scrub(&self, rows: Vec<Position>) -> Result<bool, RequestError> {
         let begun = Instant::now();
         let mut failures = 0;
         while let Err(error) = self.store.submit_own(Command::Scrub(rows.clone())).await {
             match error {
                 RequestError::Stopped => return Err(error),
                 // Whoever leads makes the same pass.
-                RequestError::NotLeader => return Ok(()),
+                RequestError::NotLeader => return Ok(false),
                 _ => {}
             }
             if failures == 0 {
@@ -97,6 +99,6 @@ impl Pass {
         }
         self.compactions.scrubbed(rows.len());
         sleep(begun.elapsed().min(SCRUB_PAUSE_MAX)).await;
-        Ok(())
+        Ok(true)
     }
 }

@@ -26,11 +26,16 @@ pub(super) struct SpaceKeeper {
 impl SpaceKeeper {
     /// Measures and clears for as long as it is polled.
     ///
-    /// An alarm that was raised before this run began is taken for the quota's: nobody remembers.
+    /// An alarm that was raised before this member began to lead is taken for the quota's: nobody remembers.
     pub(super) async fn keep(self) {
-        let mut clearing = self.alarm_is_raised();
+        let (mut office, mut clearing) = (None, false);
         let mut unreadable = false;
         loop {
+            let leads = self.store.leads_under();
+            if office != leads {
+                office = leads;
+                clearing = self.alarm_is_raised();
+            }
             match self.measure().await {
                 Ok(size) => {
                     unreadable = false;

@@ -36,6 +36,11 @@ impl Unreachable {
         self.early.clear();
     }
 
+    /// How many rows are left to scrub.
+    pub(super) fn len(&self) -> usize {
+        self.found.len()
+    }
+
     /// What is left to scrub, oldest first: a key's versions before its tombstone.
     pub(super) fn left(&self) -> Vec<Position> {
         self.found.iter().copied().collect()

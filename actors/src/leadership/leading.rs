@@ -93,11 +93,12 @@ impl Leadership {
         self.subordinates.keyspace.tell(Count { epoch: Some(epoch) });
         let term = (self.start_term)(writer, epoch);
         self.subordinates.lease_actor.tell(RunLeases);
-        self.subordinates.compactor.tell(ScrubRest);
         self.plays(Role::Leading(Office {
             epoch,
             allocator: term.allocator(),
         }));
+        // Scrubs are refused while this member does not lead, and not tried again.
+        self.subordinates.compactor.tell(ScrubRest);
         term
     }
 

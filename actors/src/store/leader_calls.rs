@@ -118,7 +118,7 @@ impl Store {
         self.roles.office().await?;
         let (done, finished) = oneshot::channel();
         self.addresses.compactor.tell(WaitCompacted { done });
-        finished.await.map_err(|_| RequestError::Stopped)
+        finished.await.map_err(|_| RequestError::Stopped)?
     }
 }
 

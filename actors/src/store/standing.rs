@@ -17,6 +17,14 @@ impl Store {
         }
     }
 
+    /// The epoch under which this member leads; none while it does not.
+    pub(crate) fn leads_under(&self) -> Option<Epoch> {
+        match self.roles.now() {
+            Role::Leading(office) => Some(office.epoch),
+            _ => None,
+        }
+    }
+
     /// The leadership that this member knows of: what clients are told as the Raft term.
     #[must_use]
     pub fn epoch(&self) -> Epoch {

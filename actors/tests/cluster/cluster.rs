@@ -14,9 +14,9 @@ use crate::members::{MEMBERS, View};
 use crate::network::Network;
 
 /// How long a test waits for what must happen.
-pub const DEADLINE: Duration = Duration::from_secs(30);
+pub const DEADLINE: Duration = Duration::from_secs(60);
 /// How long a request waits for a leader, unless a test says otherwise.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(40);
 
 /// Waits until something holds.
 pub async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {

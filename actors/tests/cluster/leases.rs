@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use actors::{LeaseClock, Settings, Store};
@@ -134,7 +134,7 @@ async fn leader_changes_neither_shorten_a_lease_nor_keep_it_for_ever() {
     eventually("the lease ends", || revocations(&cluster, 7) > 0).await;
     let lasted = begun.elapsed();
     assert!(lasted >= Duration::from_millis(1900), "{lasted:?}");
-    assert!(lasted < Duration::from_secs(12), "{lasted:?}");
+    assert!(lasted < Duration::from_secs(30), "{lasted:?}");
     is_over(&cluster, 7, "short").await;
     assert_eq!(pairs(&cluster.store(1)).await.count, 1);
     every_leader_knows_the_leases(&cluster).await;
@@ -165,39 +165,44 @@ async fn a_lease_that_is_asked_for_where_the_clock_is_wrong_lasts_as_long_as_any
     every_leader_knows_the_leases(&cluster).await;
 }
 
+/// Keeps a lease alive, and looks at it, until told to stop. Every answer must be good.
+async fn keep_on(store: Store, lease: LeaseId, kept: Arc<AtomicU64>, stop: Arc<AtomicBool>) {
+    while !stop.load(Relaxed) {
+        let reply = store.lease_keep_alive(lease).await.expect("kept alive");
+        assert_eq!(reply.ttl, 600);
+        store.leases().await.expect("leases");
+        let left = store.lease_time_to_live(lease, false).await;
+        assert!(left.expect("it is there").ttl > 300);
+        kept.fetch_add(1, Relaxed);
+    }
+}
+
 #[tokio::test]
 async fn who_keeps_a_lease_alive_is_not_bothered_with_leader_changes() {
     let cluster = Cluster::led_by(1).await;
-    granted(&cluster.store(1), 7, 60).await;
-    let stop = Arc::new(AtomicBool::new(false));
+    granted(&cluster.store(1), 7, 600).await;
+    let (stop, kept) = (Arc::new(AtomicBool::new(false)), MEMBERS.map(|_| Arc::default()));
     let keepers: Vec<_> = cluster
         .stores()
         .into_iter()
-        .map(|store| {
-            let stop = Arc::clone(&stop);
-            tokio::spawn(async move {
-                let mut kept = 0;
-                while !stop.load(Relaxed) {
-                    let reply = store.lease_keep_alive(LeaseId(7)).await.expect("kept alive");
-                    assert_eq!(reply.ttl, 60);
-                    store.leases().await.expect("leases");
-                    let left = store.lease_time_to_live(LeaseId(7), false).await;
-                    assert!(left.expect("it is there").ttl > 50);
-                    kept += 1;
-                }
-                kept
-            })
+        .zip(&kept)
+        .map(|(store, kept)| {
+            let keeping = keep_on(store, LeaseId(7), Arc::clone(kept), Arc::clone(&stop));
+            tokio::spawn(keeping)
         })
         .collect();
     for leader in [2, 3, 1, 3, 2, 1, 2, 1, 3] {
         cluster.depose();
         tokio::time::sleep(Duration::from_millis(10)).await;
         cluster.elect(leader).await;
-        tokio::time::sleep(Duration::from_millis(50)).await;
+        for (keeper, kept) in keepers.iter().zip(&kept) {
+            let before = kept.load(Relaxed);
+            let goes_on = || kept.load(Relaxed) > before + 1 || keeper.is_finished();
+            eventually("the lease is kept alive", goes_on).await;
+        }
     }
     stop.store(true, Relaxed);
     for keeper in keepers {
-        let kept: i32 = within("a keeper", keeper).await.expect("every answer is good");
-        assert!(kept > 20, "{kept}");
+        within("a keeper", keeper).await.expect("every answer is good");
     }
 }

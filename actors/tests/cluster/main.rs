@@ -2,6 +2,7 @@
 
 mod client;
 mod cluster;
+mod compaction;
 mod followers;
 mod leader_changes;
 mod leases;

@@ -122,6 +122,11 @@ impl Model {
         pairs
     }
 
+    /// How many versions can be read: what the log must keep.
+    pub fn versions(&self) -> usize {
+        self.state.index().versions()
+    }
+
     /// Every lease with its keys.
     pub fn leases(&self) -> Vec<(Lease, Vec<Bytes>)> {
         let leases = self.state.leases().into_values();
