@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use journal::{ReadError, Size};
-use model::{AlarmAction, Command};
+use model::{AlarmAction, AlarmMember, Command};
 
 use super::CompactorMeter;
 use crate::errors::RequestError;
@@ -29,12 +29,14 @@ impl SpaceKeeper {
     /// An alarm that was raised before this member began to lead is taken for the quota's: nobody remembers.
     pub(super) async fn keep(self) {
         let (mut office, mut clearing) = (None, false);
+        let mut inherited = Vec::new();
         let mut unreadable = false;
         loop {
             let leads = self.store.leads_under();
             if office != leads {
                 office = leads;
-                clearing = self.alarm_is_raised();
+                inherited = self.raised_before();
+                clearing = !inherited.is_empty();
             }
             match self.measure().await {
                 Ok(size) => {
@@ -42,7 +44,7 @@ impl SpaceKeeper {
                     self.compactions.measured(size);
                     clearing |= self.space.measured(size.in_use);
                     if clearing && self.has_room(size.in_use) {
-                        clearing = self.clear().await.is_err();
+                        clearing = self.clear(&inherited).await.is_err();
                     }
                 }
                 Err(error) => {
@@ -55,9 +57,16 @@ impl SpaceKeeper {
         }
     }
 
-    fn alarm_is_raised(&self) -> bool {
+    /// The alarms that quotas raised: this member's, and of several members those of the leaders before. One
+    /// that an operator raised for nobody in particular is left to the operator.
+    fn raised_before(&self) -> Vec<AlarmMember> {
+        let (own, several) = (self.space.alarm(), self.store.is_one_of_several());
+        let of_a_quota = |raised: &&AlarmMember| {
+            raised.alarm == own.alarm
+                && (raised.member_id == own.member_id || several && raised.member_id != 0)
+        };
         self.shared
-            .read(|state| state.alarms().contains(&self.space.alarm()))
+            .read(|state| state.alarms().iter().filter(of_a_quota).copied().collect())
     }
 
     /// Measuring may block on the disk.
@@ -73,10 +82,13 @@ impl SpaceKeeper {
     }
 
     /// A clearing that fails is tried again after the next measurement.
-    async fn clear(&self) -> Result<(), RequestError> {
-        self.store
-            .submit_own(Command::Alarm(AlarmAction::Deactivate(self.space.alarm())))
-            .await?;
+    async fn clear(&self, inherited: &[AlarmMember]) -> Result<(), RequestError> {
+        let own = self.space.alarm();
+        let others = inherited.iter().copied().filter(|raised| *raised != own);
+        for raised in others.chain([own]) {
+            let clear = Command::Alarm(AlarmAction::Deactivate(raised));
+            self.store.submit_own(clear).await?;
+        }
         tracing::info!("space has returned: the alarm NOSPACE is cleared");
         Ok(())
     }

@@ -152,7 +152,14 @@ async fn space_that_returned_under_another_leader_clears_the_alarm() {
     };
     assert_eq!(refused, Refusal::NoSpace.into());
     for store in cluster.stores() {
-        eventually("everybody knows", || store.alarms() == [Alarm::NoSpace]).await;
+        let knows = || {
+            store
+                .alarms()
+                .iter()
+                .map(|raised| raised.alarm)
+                .eq([Alarm::NoSpace])
+        };
+        eventually("everybody knows", knows).await;
     }
     cluster.elect(3).await;
     let still = cluster.store(1).submit(put("key", &large)).await;
