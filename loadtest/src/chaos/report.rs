@@ -168,7 +168,7 @@ impl fmt::Display for Report {
         }
         match self.violations.len() {
             0 => writeln!(out, "watches, serializable reads and hashes are as promised"),
-            ..=MOST_SHOWN => Ok(()),
+            1..=MOST_SHOWN => Ok(()),
             more => writeln!(out, "and {} more violations", more - MOST_SHOWN),
         }
     }

@@ -17,8 +17,8 @@ impl State {
                 Operation::DeleteRange(_) => {}
             }
         }
-        let run = |operation| match operation {
-            &Operation::Range(ref range) => Body::Range(self.range(range)),
+        let run = |operation: &Operation| match operation {
+            Operation::Range(range) => Body::Range(self.range(range)),
             Operation::Put(put) => self.put(put, change),
             Operation::DeleteRange(delete) => self.delete_range(delete, change),
         };
