@@ -134,7 +134,9 @@ fn early_checkpoint_is_not_made_by_sqlite() {
     let folder = tempfile::tempdir().expect("a folder");
     let member = Member::first(folder.path());
     let mut client = member.open();
-    client.execute("CREATE TABLE blobs (value BLOB)").expect("a table");
+    client
+        .execute("CREATE TABLE blobs (value BLOB)")
+        .expect("a table");
     assert_eq!(client.integer("PRAGMA wal_autocheckpoint"), 0);
 }
 
@@ -145,9 +147,13 @@ fn shrunk_dump_of_a_database_that_became_smaller() {
     let folder = tempfile::tempdir().expect("a folder");
     let member = Member::first(folder.path());
     let mut client = member.open();
-    client.execute("CREATE TABLE blobs (value BLOB)").expect("a table");
+    client
+        .execute("CREATE TABLE blobs (value BLOB)")
+        .expect("a table");
     // More than the 1,000 frames after which the log is checkpointed.
-    client.execute("INSERT INTO blobs VALUES (zeroblob(10485760))").expect("a row");
+    client
+        .execute("INSERT INTO blobs VALUES (zeroblob(10485760))")
+        .expect("a row");
     let (full, _) = client.dump("test");
     assert!(full > 10_485_760, "{full}");
     client.execute("DELETE FROM blobs").expect("no row");
