@@ -50,11 +50,7 @@ impl Recorder {
     }
 
     /// Takes down a member's hash.
-<<<<<<< HEAD
-    pub fn hashed(&self, hash: Hash) {
-=======
     pub fn member_hash(&self, hash: Hash) {
->>>>>>> checker
         self.history().hashes.push(hash);
     }
 
