@@ -1,15 +1,19 @@
 //! One client's connection: handshake, supervision, HTTP/1.1 or HTTP/2, and an orderly end.
 
+use std::future::poll_fn;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
+use super::at_once::AtOnce;
 use super::bind::Stream;
+use super::driven::drive;
+use super::gathered::Gathered;
 use super::supervised::Supervised;
 use super::tls::Tls;
 use crate::door::Door;
@@ -17,6 +21,8 @@ use crate::settings::Keepalive;
 
 /// How long a client may take to shake hands.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a client may take to hear what was said before the end.
+const LAST_WORDS_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long an HTTP/1.1 client may take to send a request's headers; etcd's figure.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(5 * 60);
 /// What a client may send on one stream before it must wait for us: a request of the default size at once.
@@ -59,18 +65,24 @@ pub(super) async fn serve(
 
 async fn converse<S: Stream>(stream: S, door: Door, manner: &Manner) -> Result<()> {
     let builder = builder(manner);
-    let stream = TokioIo::new(Supervised::new(stream, manner.keepalive.min_time));
-    let connection = builder.serve_connection(stream, door);
-    let mut connection = std::pin::pin!(connection);
-    tokio::select! {
-        ended = connection.as_mut() => return ended.map_err(|error| anyhow!(error)),
-        () = manner.stopping.cancelled() => connection.as_mut().graceful_shutdown(),
-    }
-    connection.await.map_err(|error| anyhow!(error))
+    let stream = Gathered::new(stream);
+    let supervised = Supervised::new(stream.clone(), manner.keepalive.min_time);
+    let connection = builder.serve_connection(TokioIo::new(supervised), door);
+    let mut driven = std::pin::pin!(drive(connection, stream.clone()));
+    let ended = tokio::select! {
+        ended = driven.as_mut() => ended,
+        () = manner.stopping.cancelled() => {
+            driven.as_mut().connection().graceful_shutdown();
+            driven.await
+        }
+    };
+    let last_words = poll_fn(|context| stream.write_out(context));
+    let _unheard = tokio::time::timeout(LAST_WORDS_TIMEOUT, last_words).await;
+    ended.map_err(|error| anyhow!(error))
 }
 
-fn builder(manner: &Manner) -> auto::Builder<TokioExecutor> {
-    let mut builder = auto::Builder::new(TokioExecutor::new());
+fn builder(manner: &Manner) -> auto::Builder<AtOnce> {
+    let mut builder = auto::Builder::new(AtOnce);
     builder
         .http1()
         .timer(TokioTimer::new())

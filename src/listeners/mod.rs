@@ -1,8 +1,11 @@
 //! The sockets that clients come to, and what is said through them.
 
+mod at_once;
 mod bind;
 mod connection;
+mod driven;
 mod frames;
+mod gathered;
 mod politeness;
 mod supervised;
 mod tls;

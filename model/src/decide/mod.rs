@@ -189,7 +189,7 @@ impl Decider<'_> {
             version.create_revision
         };
         Ok(Event {
-            key: self.owned_key(&put.key),
+            key: before.map_or_else(|| self.owned_key(&put.key), |pair| pair.key.clone()),
             value: self.put_value(put, before)?,
             version: Version {
                 position: self.overlay.position().next(),

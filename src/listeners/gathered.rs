@@ -1,0 +1,267 @@
+//! A client's byte stream that gathers what is written to it, so that one system call carries many answers.
+//!
+//! The HTTP/2 library flushes behind every frame with a payload. A flush means nothing here: the owner of
+//! the connection [writes out](Gathered::write_out) when the library has said all that it has to say.
+
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, Wake, Waker, ready};
+
+use futures_util::task::AtomicWaker;
+use parking_lot::Mutex;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+/// So much is gathered at most; then the client has to take some of it.
+const LIMIT: usize = 32 << 10;
+/// What is written at once and is this large goes out with what was gathered, without being copied.
+const LARGE: usize = 8 << 10;
+/// Pieces that are written in one system call.
+const PIECES: usize = 16;
+
+/// A byte stream. Clones share it: one is for the HTTP library, one for the owner of the connection.
+pub(super) struct Gathered<S>(Arc<Mutex<Inner<S>>>);
+
+struct Inner<S> {
+    stream: S,
+    gathered: Vec<u8>,
+    /// Octets of these that are on their way already.
+    written: usize,
+    arrival: Arc<Arrival>,
+    arrival_waker: Waker,
+}
+
+/// Tells the connection's task that the client can be heard again, and that this is why it was woken.
+#[derive(Default)]
+struct Arrival {
+    came: AtomicBool,
+    task: AtomicWaker,
+}
+
+impl Wake for Arrival {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.came.store(true, Ordering::Release);
+        self.task.wake();
+    }
+}
+
+impl<S> Clone for Gathered<S> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Gathered<S> {
+    /// Gathers what is written to `stream`.
+    pub(super) fn new(stream: S) -> Self {
+        let arrival = Arc::new(Arrival::default());
+        Self(Arc::new(Mutex::new(Inner {
+            stream,
+            gathered: Vec::new(),
+            written: 0,
+            arrival_waker: Waker::from(Arc::clone(&arrival)),
+            arrival,
+        })))
+    }
+
+    /// Writes what was gathered, as far as the client takes it.
+    pub(super) fn write_out(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.0.lock().write_out(context)
+    }
+
+    /// Whether the client was heard of since this was asked last.
+    pub(super) fn was_heard(&self) -> bool {
+        self.0.lock().arrival.came.swap(false, Ordering::AcqRel)
+    }
+}
+
+impl<S: AsyncWrite + Unpin> Inner<S> {
+    fn left(&self) -> usize {
+        self.gathered.len() - self.written
+    }
+
+    fn write_out(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while self.left() > 0 {
+            let rest = &self.gathered[self.written..];
+            match ready!(Pin::new(&mut self.stream).poll_write(context, rest))? {
+                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                taken => self.written += taken,
+            }
+        }
+        self.gathered.clear();
+        self.written = 0;
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn gather(&mut self, slices: &[IoSlice<'_>]) -> usize {
+        slices
+            .iter()
+            .for_each(|slice| self.gathered.extend_from_slice(slice));
+        slices.iter().map(|slice| slice.len()).sum()
+    }
+
+    /// Writes the slices behind what was gathered; the answer is how many octets of the slices went.
+    fn write_behind(&mut self, context: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        while self.left() > 0 {
+            let mut pieces = [IoSlice::new(&[]); PIECES];
+            pieces[0] = IoSlice::new(&self.gathered[self.written..]);
+            let more = slices.len().min(PIECES - 1);
+            pieces[1..=more].copy_from_slice(&slices[..more]);
+            let stream = Pin::new(&mut self.stream);
+            let taken = ready!(stream.poll_write_vectored(context, &pieces[..=more]))?;
+            let beyond = taken.saturating_sub(self.left());
+            self.written += taken - beyond;
+            match (taken, beyond) {
+                (0, _) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                (_, 0) => {}
+                (_, beyond) => return self.begin_anew(beyond),
+            }
+        }
+        self.gathered.clear();
+        self.written = 0;
+        Pin::new(&mut self.stream).poll_write_vectored(context, slices)
+    }
+
+    fn begin_anew(&mut self, beyond: usize) -> Poll<io::Result<usize>> {
+        self.gathered.clear();
+        self.written = 0;
+        Poll::Ready(Ok(beyond))
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Gathered<S> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let inner = &mut *self.0.lock();
+        inner.arrival.task.register(context.waker());
+        let mut context = Context::from_waker(&inner.arrival_waker);
+        Pin::new(&mut inner.stream).poll_read(&mut context, buffer)
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Gathered<S> {
+    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.poll_write_vectored(context, &[IoSlice::new(bytes)])
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let inner = &mut *self.0.lock();
+        let length: usize = slices.iter().map(|slice| slice.len()).sum();
+        if length >= LARGE {
+            return inner.write_behind(context, slices);
+        }
+        if inner.gathered.len() + length > LIMIT {
+            ready!(inner.write_out(context))?;
+        }
+        Poll::Ready(Ok(inner.gather(slices)))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let inner = &mut *self.0.lock();
+        ready!(inner.write_out(context))?;
+        Pin::new(&mut inner.stream).poll_shutdown(context)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
+
+    use super::*;
+
+    async fn write_out<S: AsyncRead + AsyncWrite + Unpin>(stream: &Gathered<S>) {
+        poll_fn(|context| stream.write_out(context)).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn nothing_goes_out_before_the_owner_says_so() {
+        let (mut client, server) = duplex(1 << 20);
+        let owner = Gathered::new(server);
+        let mut library = owner.clone();
+        for word in ["one ", "two ", "three"] {
+            library.write_all(word.as_bytes()).await.unwrap();
+            library.flush().await.unwrap();
+        }
+        let mut seen = [0; 64];
+        let early = futures_util::poll!(std::pin::pin!(client.read(&mut seen)));
+        assert!(early.is_pending());
+        write_out(&owner).await;
+        let length = client.read(&mut seen).await.unwrap();
+        assert_eq!(&seen[..length], b"one two three");
+    }
+
+    /// Pieces of all sizes through pipes of all sizes: what comes out is what went in.
+    #[tokio::test]
+    async fn order_and_content_hold_whatever_the_sizes() {
+        for pipe in [7, 1000, 20_000, 1 << 20] {
+            let (mut client, server) = duplex(pipe);
+            let owner = Gathered::new(server);
+            let mut library = owner.clone();
+            let sizes = [
+                1,
+                300,
+                LARGE,
+                9,
+                3 * LARGE,
+                LIMIT - 1,
+                2,
+                LARGE - 1,
+                LARGE - 1,
+                40,
+            ];
+            let expected: Vec<u8> = sizes
+                .iter()
+                .zip(0_u8..)
+                .flat_map(|(size, octet)| vec![octet; *size])
+                .collect();
+            let (mut seen, content) = (Vec::new(), expected.clone());
+            let write = async move {
+                let mut rest = &content[..];
+                for size in sizes {
+                    library.write_all(&rest[..size]).await.unwrap();
+                    rest = &rest[size..];
+                }
+                library.shutdown().await.unwrap();
+                drop((library, owner));
+            };
+            let (read, ()) = tokio::join!(client.read_to_end(&mut seen), write);
+            read.unwrap();
+            assert!(seen == expected, "through a pipe of {pipe} octets");
+        }
+    }
+
+    #[tokio::test]
+    async fn it_is_known_whether_the_client_was_heard() {
+        let (mut client, server) = duplex(64);
+        let owner = Gathered::new(server);
+        let mut library = owner.clone();
+        let mut buffer = [0; 8];
+        let read = futures_util::poll!(std::pin::pin!(library.read(&mut buffer)));
+        assert!(read.is_pending() && !owner.was_heard());
+        client.write_all(b"hello").await.unwrap();
+        assert!(owner.was_heard() && !owner.was_heard());
+        assert_eq!(library.read(&mut buffer).await.unwrap(), 5);
+    }
+}
