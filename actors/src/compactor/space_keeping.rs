@@ -1,13 +1,13 @@
 //! Measures the space that the log takes, and clears the alarm of the quota when space has returned.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use journal::{ReadError, Size};
-use model::{AlarmAction, Command};
+use model::{Alarm, AlarmAction, AlarmMember, Command};
 
 use super::CompactorMeter;
-use crate::errors::RequestError;
 use crate::shared_state::SharedState;
 use crate::space::Space;
 use crate::store::Store;
@@ -26,23 +26,26 @@ pub(super) struct SpaceKeeper {
 impl SpaceKeeper {
     /// Measures and clears for as long as it is polled.
     ///
-    /// An alarm that was raised before this member began to lead is taken for the quota's: nobody remembers.
+    /// An alarm that was raised before this member began to lead is taken for the quota's, of whoever led then:
+    /// nobody remembers, and the log is the same.
     pub(super) async fn keep(self) {
-        let (mut office, mut clearing) = (None, false);
+        let (mut office, mut to_clear) = (None, BTreeSet::new());
         let mut unreadable = false;
         loop {
             let leads = self.store.leads_under();
             if office != leads {
                 office = leads;
-                clearing = self.alarm_is_raised();
+                to_clear = self.raised();
             }
             match self.measure().await {
                 Ok(size) => {
                     unreadable = false;
                     self.compactions.measured(size);
-                    clearing |= self.space.measured(size.in_use);
-                    if clearing && self.has_room(size.in_use) {
-                        clearing = self.clear().await.is_err();
+                    if self.space.measured(size.in_use) {
+                        to_clear.insert(self.space.alarm());
+                    }
+                    if self.has_room(size.in_use) {
+                        self.clear(&mut to_clear).await;
                     }
                 }
                 Err(error) => {
@@ -55,9 +58,10 @@ impl SpaceKeeper {
         }
     }
 
-    fn alarm_is_raised(&self) -> bool {
+    fn raised(&self) -> BTreeSet<AlarmMember> {
+        let of_space = |alarm: &&AlarmMember| alarm.alarm == Alarm::NoSpace;
         self.shared
-            .read(|state| state.alarms().contains(&self.space.alarm()))
+            .read(|state| state.alarms().iter().filter(of_space).copied().collect())
     }
 
     /// Measuring may block on the disk.
@@ -73,11 +77,14 @@ impl SpaceKeeper {
     }
 
     /// A clearing that fails is tried again after the next measurement.
-    async fn clear(&self) -> Result<(), RequestError> {
-        self.store
-            .submit_own(Command::Alarm(AlarmAction::Deactivate(self.space.alarm())))
-            .await?;
-        tracing::info!("space has returned: the alarm NOSPACE is cleared");
-        Ok(())
+    async fn clear(&self, alarms: &mut BTreeSet<AlarmMember>) {
+        while let Some(alarm) = alarms.first() {
+            let clear = Command::Alarm(AlarmAction::Deactivate(*alarm));
+            if self.store.submit_own(clear).await.is_err() {
+                return;
+            }
+            tracing::info!("space has returned: the alarm NOSPACE is cleared");
+            alarms.pop_first();
+        }
     }
 }
