@@ -1,8 +1,6 @@
 //! What befalls a cluster: leaders come and go, links break, answers are lost, members see different leaders.
 
-use std::time::Duration;
-
-use crate::cluster::{Cluster, eventually};
+use crate::cluster::Cluster;
 use crate::dice::Dice;
 use crate::members::MEMBERS;
 
@@ -91,19 +89,11 @@ impl Trouble {
 
     /// Ends all trouble, under a leader.
     pub async fn end(mut self, cluster: &Cluster) {
+        // Of nobody any more: an answer may be due to be lost.
+        cluster.log.lose_answer_of(0);
         self.leader = Some(self.dice.one_of(&MEMBERS));
         self.heal(cluster);
         let leader = self.leader.expect("just set");
-        eventually("an end of all trouble", || cluster.leads(leader)).await;
-        // A lost answer may still be to come: then there is no leader, until there is one again.
-        while cluster
-            .store(leader)
-            .submit(crate::client::put("the end", ""))
-            .await
-            .is_err()
-        {
-            self.heal(cluster);
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
+        cluster.until_leads(leader).await;
     }
 }
