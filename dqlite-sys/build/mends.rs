@@ -68,6 +68,26 @@ const MENDS: &[Mend] = &[
         },
         sound: |file| file.contains("uv_tcp_nodelay"),
     },
+    // SQLite checkpoints a transaction before it is replicated, and it may never be.
+    Mend {
+        name: "early-checkpoint",
+        edit: Edit {
+            file: "src/db.c",
+            expected: "\t*out = conn;\n\treturn SQLITE_OK;\n",
+            change: Change::Before(include_str!("../mends/early-checkpoint.c")),
+        },
+        sound: |file| file.contains("sqlite3_wal_autocheckpoint"),
+    },
+    // A dump or snapshot of a database that has become smaller writes beyond its list of pages.
+    Mend {
+        name: "shrunk-dump",
+        edit: Edit {
+            file: "src/vfs.c",
+            expected: "\tfor (unsigned i = 0; i < f->database->n_pages; i++) {\n\t\tpages[i] = f->database->pages[i];\n",
+            change: Change::Instead(include_str!("../mends/shrunk-dump.c")),
+        },
+        sound: |_| false,
+    },
 ];
 
 /// Lets the crate ask which mends there are, whichever library it is built with.

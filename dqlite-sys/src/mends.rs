@@ -13,16 +13,23 @@ pub enum Mend {
     RowBatches,
     /// TCP connections wait to fill packets, which costs up to 40 ms a commit.
     NoDelay,
+    /// A transaction of a leader that comes to be checkpointed is in the main file before it is replicated, even if
+    /// that then fails.
+    EarlyCheckpoint,
+    /// A dump or snapshot of a database that has become smaller since the last checkpoint writes beyond its memory.
+    ShrunkDump,
 }
 
 impl Mend {
     /// Every one.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 7] = [
         Self::WalIndex,
         Self::LongMessages,
         Self::FailedCreate,
         Self::RowBatches,
         Self::NoDelay,
+        Self::EarlyCheckpoint,
+        Self::ShrunkDump,
     ];
 }
 
@@ -35,5 +42,7 @@ pub const fn mended(mend: Mend) -> bool {
         Mend::FailedCreate => cfg!(dqlite_mend = "failed-create"),
         Mend::RowBatches => cfg!(dqlite_mend = "row-batches"),
         Mend::NoDelay => cfg!(dqlite_mend = "no-delay"),
+        Mend::EarlyCheckpoint => cfg!(dqlite_mend = "early-checkpoint"),
+        Mend::ShrunkDump => cfg!(dqlite_mend = "shrunk-dump"),
     }
 }

@@ -3,8 +3,9 @@
 
 use bytes::Bytes;
 use model::{
-    Alarm, AlarmAction, Command, DeleteRange, Effect, KeyRange, KeyValue, Lease, LeaseGrant, LeaseId, Limits,
-    Overlay, Position, Put, RangeQuery, Rest, Revision, Scan, ScanStep, State, ValueSource, decide,
+    Alarm, AlarmAction, AlarmMember, Command, DeleteRange, Effect, KeyRange, KeyValue, Lease, LeaseGrant,
+    LeaseId, Limits, Overlay, Position, Put, RangeQuery, Rest, Revision, Scan, ScanStep, State, ValueSource,
+    decide,
 };
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -151,11 +152,15 @@ fn lease_id() -> impl Strategy<Value = LeaseId> {
     (1..4_i64).prop_map(LeaseId)
 }
 
+fn raised(alarm: Alarm) -> AlarmMember {
+    AlarmMember { alarm, member_id: 7 }
+}
+
 fn alarm_action() -> impl Strategy<Value = AlarmAction> {
     prop_oneof![
-        Just(AlarmAction::Activate(Alarm::NoSpace)),
-        Just(AlarmAction::Deactivate(Alarm::NoSpace)),
-        Just(AlarmAction::Deactivate(Alarm::NoSpace)),
+        Just(AlarmAction::Activate(raised(Alarm::NoSpace))),
+        Just(AlarmAction::Deactivate(raised(Alarm::NoSpace))),
+        Just(AlarmAction::Deactivate(raised(Alarm::NoSpace))),
     ]
 }
 
@@ -193,7 +198,7 @@ fn any_lease() -> impl Strategy<Value = Lease> {
 }
 
 fn any_rest() -> impl Strategy<Value = Rest> {
-    let alarms = prop::sample::subsequence(vec![Alarm::NoSpace, Alarm::Corrupt], 0..=2);
+    let alarms = prop::sample::subsequence(vec![raised(Alarm::NoSpace), raised(Alarm::Corrupt)], 0..=2);
     (-1..60_i64, vec(any_lease(), 0..4), alarms).prop_map(|(compacted, mut leases, alarms)| {
         leases.sort_by_key(|lease| lease.id);
         leases.dedup_by_key(|lease| lease.id);

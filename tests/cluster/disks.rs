@@ -10,7 +10,8 @@ use crate::support::{Cluster, Load, Plan, eventually, get, put};
 
 /// Mounts a small file system that only the member's own mount namespace sees, and becomes the member. It is gone
 /// with the process, so the member's data are, too.
-const SMALL_DISK: &str = r#"mount -t tmpfs -o size=96m taffrail-test "$0" && head -c 48M /dev/zero > "$0/ballast" && exec "$@""#;
+const SMALL_DISK: &str =
+    r#"mount -t tmpfs -o size=96m taffrail-test "$0" && head -c 48M /dev/zero > "$0/ballast" && exec "$@""#;
 
 fn on_small_disk(directory: &Path) -> Vec<String> {
     let namespace: &[&str] = if getuid().is_root() {
@@ -25,7 +26,10 @@ fn on_small_disk(directory: &Path) -> Vec<String> {
 /// A cluster whose members have small disks.
 async fn on_small_disks() -> Cluster {
     let flags = vec!["--quota-backend-bytes=-1".to_owned()];
-    let mut cluster = Cluster::plan(Plan { flags, ..Plan::default() });
+    let mut cluster = Cluster::plan(Plan {
+        flags,
+        ..Plan::default()
+    });
     for node in &mut cluster.nodes {
         let disk = node.data_dir.with_extension("disk");
         fs::create_dir_all(&disk).expect("a directory");
@@ -36,7 +40,10 @@ async fn on_small_disks() -> Cluster {
     for index in 0..3 {
         eventually(|| async {
             let said = "a small disk is mounted: this needs root, or user namespaces";
-            seen_by(&cluster, index).exists().then_some(()).ok_or_else(|| said.to_owned())
+            seen_by(&cluster, index)
+                .exists()
+                .then_some(())
+                .ok_or_else(|| said.to_owned())
         })
         .await;
         cluster.serves(index).await;
@@ -60,7 +67,11 @@ fn fill(cluster: &Cluster, index: usize) {
 }
 
 fn make_room(cluster: &mut Cluster, index: usize) {
-    assert!(cluster.nodes[index].runs(), "a full disk ended the member:\n{}", cluster.nodes[index].last_words());
+    assert!(
+        cluster.nodes[index].runs(),
+        "a full disk ended the member:\n{}",
+        cluster.nodes[index].last_words()
+    );
     let ballast = seen_by(cluster, index);
     fs::remove_file(ballast.with_file_name("filling")).expect("it was filled");
     fs::remove_file(ballast).expect("there is ballast");
@@ -113,7 +124,9 @@ async fn the_leaders_disk_is_full() {
 
 /// Every file below a directory, with its length.
 fn files(directory: &Path) -> Vec<(PathBuf, u64)> {
-    let entries = fs::read_dir(directory).expect("a directory").map(|entry| entry.expect("an entry"));
+    let entries = fs::read_dir(directory)
+        .expect("a directory")
+        .map(|entry| entry.expect("an entry"));
     let mut files: Vec<_> = entries
         .map(|entry| (entry.path(), entry.metadata().expect("a file").len()))
         .filter(|(path, _)| !path.to_string_lossy().contains("lock"))
@@ -125,13 +138,21 @@ fn files(directory: &Path) -> Vec<(PathBuf, u64)> {
 /// Turns bytes in the middle of the first closed segment of the log, or else of an open one.
 fn damage(data_dir: &Path) {
     let names = files(data_dir);
-    let is_closed = |path: &Path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("0000"));
+    let is_closed = |path: &Path| {
+        path.file_name()
+            .is_some_and(|name| name.to_string_lossy().starts_with("0000"))
+    };
     let is_open = |path: &Path| path.to_string_lossy().contains("open-1");
-    let segment = names.iter().find(|(path, _)| is_closed(path)).or_else(|| names.iter().find(|(path, _)| is_open(path)));
+    let segment = names
+        .iter()
+        .find(|(path, _)| is_closed(path))
+        .or_else(|| names.iter().find(|(path, _)| is_open(path)));
     let (segment, _) = segment.unwrap_or_else(|| panic!("no segment in {names:?}"));
     let mut bytes = fs::read(segment).expect("a segment");
     let middle = 4096.min(bytes.len() / 2);
-    bytes[middle..middle + 64].iter_mut().for_each(|byte| *byte ^= 0x5a);
+    bytes[middle..middle + 64]
+        .iter_mut()
+        .for_each(|byte| *byte ^= 0x5a);
     fs::write(segment, bytes).expect("it is damaged");
 }
 
@@ -141,7 +162,9 @@ async fn a_segment_is_damaged() {
     let mut cluster = Cluster::start(Plan::default()).await;
     let mut client = cluster.client(0).await;
     for count in 0..50 {
-        put(&mut client, &format!("k/{count}"), &"x".repeat(1000)).await.expect("a majority");
+        put(&mut client, &format!("k/{count}"), &"x".repeat(1000))
+            .await
+            .expect("a majority");
     }
     let id = cluster.id(2).await;
     assert!(cluster.nodes[2].terminate().await.success());
@@ -150,8 +173,14 @@ async fn a_segment_is_damaged() {
     cluster.nodes[2].start(&[]);
     let status = cluster.nodes[2].ended().await;
     let said = cluster.nodes[2].last_words();
-    assert!(!status.success() && said.contains("cannot start the node"), "{status}: {said}");
-    assert!(said.contains("checksum") || said.contains("segment"), "what is wrong is not said: {said}");
+    assert!(
+        !status.success() && said.contains("cannot start the node"),
+        "{status}: {said}"
+    );
+    assert!(
+        said.contains("checksum") || said.contains("segment"),
+        "what is wrong is not said: {said}"
+    );
     assert_eq!(files(&cluster.nodes[2].data_dir), before, "nothing was deleted");
 
     let url = cluster.nodes[2].peer_url();
@@ -161,6 +190,8 @@ async fn a_segment_is_damaged() {
     cluster.nodes[2].start(&["--initial-cluster-state=existing"]);
     cluster.serves(2).await;
     cluster.all_vote().await;
-    let found = get(&mut cluster.client(2).await, "k/49").await.expect("it serves");
+    let found = get(&mut cluster.client(2).await, "k/49")
+        .await
+        .expect("it serves");
     assert!(found.value.is_some(), "it has everything again");
 }

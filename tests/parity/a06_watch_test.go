@@ -247,6 +247,7 @@ var watchScripts = []Script{
 		w.Send(&pb.WatchRequest{})
 		w.CreatePrefix("a", 0)
 		w.Send(&pb.WatchRequest{RequestUnion: &pb.WatchRequest_CreateRequest{}})
+		w.Responses(1)
 		s.Put("a", "1")
 		w.Key("a")
 		w.Nothing("sentinel")

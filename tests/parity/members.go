@@ -42,8 +42,26 @@ func checkMembers() error {
 // Members are the servers of one cluster; there is one, unless -members says otherwise.
 type Members []*Server
 
+// startAttempts is how often a cluster is started on other ports when somebody else took
+// one of them between its choice and the start.
+const startAttempts = 3
+
 // startMembers starts a cluster on empty directories and waits until all of it is healthy.
-func startMembers(ctx context.Context, flavour Flavour, dir string, options Options) (Members, error) {
+func startMembers(ctx context.Context, flavour Flavour, dir string, options Options) (members Members, err error) {
+	for attempt := range startAttempts {
+		members, err = prepareMembers(flavour, filepath.Join(dir, fmt.Sprint(attempt)), options)
+		if err != nil {
+			return members, err
+		}
+		if err = members.Start(ctx); err == nil || !members.portTaken() {
+			return members, err
+		}
+		members.Kill()
+	}
+	return members, err
+}
+
+func prepareMembers(flavour Flavour, dir string, options Options) (Members, error) {
 	var members Members
 	var initial []string
 	for number := range *memberCount {
@@ -57,7 +75,11 @@ func startMembers(ctx context.Context, flavour Flavour, dir string, options Opti
 	for _, server := range members {
 		server.initialCluster = strings.Join(initial, ",")
 	}
-	return members, members.Start(ctx)
+	return members, nil
+}
+
+func (m Members) portTaken() bool {
+	return strings.Contains(strings.ToLower(m.LogTail()), "address already in use")
 }
 
 func memberName(number int) string {

@@ -1,13 +1,13 @@
 //! Measures the space that the log takes, and clears the alarm of the quota when space has returned.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use journal::{ReadError, Size};
-use model::{Alarm, AlarmAction, AlarmMember, Command};
+use model::{AlarmAction, AlarmMember, Command};
 
 use super::CompactorMeter;
+use crate::errors::RequestError;
 use crate::shared_state::SharedState;
 use crate::space::Space;
 use crate::store::Store;
@@ -26,26 +26,25 @@ pub(super) struct SpaceKeeper {
 impl SpaceKeeper {
     /// Measures and clears for as long as it is polled.
     ///
-    /// An alarm that was raised before this member began to lead is taken for the quota's, of whoever led then:
-    /// nobody remembers, and the log is the same.
+    /// An alarm that was raised before this member began to lead is taken for the quota's: nobody remembers.
     pub(super) async fn keep(self) {
-        let (mut office, mut to_clear) = (None, BTreeSet::new());
+        let (mut office, mut clearing) = (None, false);
+        let mut inherited = Vec::new();
         let mut unreadable = false;
         loop {
             let leads = self.store.leads_under();
             if office != leads {
                 office = leads;
-                to_clear = self.raised();
+                inherited = self.raised_before();
+                clearing = !inherited.is_empty();
             }
             match self.measure().await {
                 Ok(size) => {
                     unreadable = false;
                     self.compactions.measured(size);
-                    if self.space.measured(size.in_use) {
-                        to_clear.insert(self.space.alarm());
-                    }
-                    if self.has_room(size.in_use) {
-                        self.clear(&mut to_clear).await;
+                    clearing |= self.space.measured(size.in_use);
+                    if clearing && self.has_room(size.in_use) {
+                        clearing = self.clear(&inherited).await.is_err();
                     }
                 }
                 Err(error) => {
@@ -58,10 +57,16 @@ impl SpaceKeeper {
         }
     }
 
-    fn raised(&self) -> BTreeSet<AlarmMember> {
-        let of_space = |alarm: &&AlarmMember| alarm.alarm == Alarm::NoSpace;
+    /// The alarms that quotas raised: this member's, and of several members those of the leaders before. One
+    /// that an operator raised for nobody in particular is left to the operator.
+    fn raised_before(&self) -> Vec<AlarmMember> {
+        let (own, several) = (self.space.alarm(), self.store.is_one_of_several());
+        let of_a_quota = |raised: &&AlarmMember| {
+            raised.alarm == own.alarm
+                && (raised.member_id == own.member_id || several && raised.member_id != 0)
+        };
         self.shared
-            .read(|state| state.alarms().iter().filter(of_space).copied().collect())
+            .read(|state| state.alarms().iter().filter(of_a_quota).copied().collect())
     }
 
     /// Measuring may block on the disk.
@@ -77,14 +82,14 @@ impl SpaceKeeper {
     }
 
     /// A clearing that fails is tried again after the next measurement.
-    async fn clear(&self, alarms: &mut BTreeSet<AlarmMember>) {
-        while let Some(alarm) = alarms.first() {
-            let clear = Command::Alarm(AlarmAction::Deactivate(*alarm));
-            if self.store.submit_own(clear).await.is_err() {
-                return;
-            }
-            tracing::info!("space has returned: the alarm NOSPACE is cleared");
-            alarms.pop_first();
+    async fn clear(&self, inherited: &[AlarmMember]) -> Result<(), RequestError> {
+        let own = self.space.alarm();
+        let others = inherited.iter().copied().filter(|raised| *raised != own);
+        for raised in others.chain([own]) {
+            let clear = Command::Alarm(AlarmAction::Deactivate(raised));
+            self.store.submit_own(clear).await?;
         }
+        tracing::info!("space has returned: the alarm NOSPACE is cleared");
+        Ok(())
     }
 }

@@ -36,6 +36,11 @@ impl Store {
         known.map_or(Epoch(1), |report| Epoch(report.epoch))
     }
 
+    /// Whether this member shares its log with others, or may.
+    pub(crate) fn is_one_of_several(&self) -> bool {
+        self.meters.cluster.is_some()
+    }
+
     /// Waits until there has been no leader for longer than streams that demand one put up with.
     pub async fn leader_lost(&self) {
         self.roles.leader_lost().await;

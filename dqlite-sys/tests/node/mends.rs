@@ -128,6 +128,43 @@ fn no_delay_every_connection_sends_at_once() {
     assert!(sends_at_once(made), "what it made");
 }
 
+/// Without `early-checkpoint`, SQLite checkpoints by itself, after 1,000 frames.
+#[test]
+fn early_checkpoint_is_not_made_by_sqlite() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let member = Member::first(folder.path());
+    let mut client = member.open();
+    client
+        .execute("CREATE TABLE blobs (value BLOB)")
+        .expect("a table");
+    assert_eq!(client.integer("PRAGMA wal_autocheckpoint"), 0);
+}
+
+/// Without `shrunk-dump`, the dump writes the addresses of 2,500 pages where there is room for a few, and the process
+/// aborts.
+#[test]
+fn shrunk_dump_of_a_database_that_became_smaller() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let member = Member::first(folder.path());
+    let mut client = member.open();
+    client
+        .execute("CREATE TABLE blobs (value BLOB)")
+        .expect("a table");
+    // More than the 1,000 frames after which the log is checkpointed.
+    client
+        .execute("INSERT INTO blobs VALUES (zeroblob(10485760))")
+        .expect("a row");
+    let (full, _) = client.dump("test");
+    assert!(full > 10_485_760, "{full}");
+    client.execute("DELETE FROM blobs").expect("no row");
+    client.execute("VACUUM").expect("room is given back");
+    for _ in 0..10 {
+        let (empty, message) = client.dump("test");
+        assert!(empty < 65_536 && message < 70_000, "{empty} in {message}");
+    }
+    assert_eq!(client.integer("SELECT count(*) FROM blobs"), 0);
+}
+
 #[test]
 fn what_is_mended_can_be_asked() {
     assert_eq!(Mend::ALL.map(mended), [true; Mend::ALL.len()]);

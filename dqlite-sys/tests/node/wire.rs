@@ -11,12 +11,16 @@ const QUERY_SQL: u8 = 9;
 const CONNECT: u8 = 11;
 const ADD: u8 = 12;
 const ASSIGN: u8 = 13;
+#[cfg(dqlite_static)]
+const DUMP: u8 = 15;
 
 const FAILURE: u8 = 0;
 const DB: u8 = 4;
 const RESULT: u8 = 6;
 const ROWS: u8 = 7;
 const EMPTY: u8 = 8;
+#[cfg(dqlite_static)]
+const FILES: u8 = 9;
 
 const MORE: u64 = 0xeeee_eeee_eeee_eeee;
 const DONE: u64 = 0xffff_ffff_ffff_ffff;
@@ -94,6 +98,17 @@ impl<S: Read + Write> Client<S> {
             },
             _ => panic!("{sql}: {} rows", found.rows.len()),
         }
+    }
+
+    /// How many bytes the main file of a database has, and how many the message with it.
+    #[cfg(dqlite_static)]
+    pub fn dump(&mut self, name: &str) -> (usize, usize) {
+        self.send(DUMP, &[&padded(name)]);
+        let files = self.answer(FILES).expect("the files");
+        let mut cursor = Cursor(&files);
+        assert_eq!((cursor.number(), cursor.text()), (2, name.to_owned()));
+        let length = usize::try_from(cursor.number()).expect("a length");
+        (length, files.len())
     }
 
     /// Adds a member that gets nothing.

@@ -38,6 +38,8 @@ pub(crate) struct Calm {
     failures: u32,
     leaders: u32,
     slowest: Duration,
+    /// Processor time of all nodes together.
+    used: Duration,
 }
 
 impl fmt::Display for Calm {
@@ -47,10 +49,13 @@ impl fmt::Display for Calm {
             failures,
             leaders,
             slowest,
+            used,
         } = self;
+        let used = *used / (*writes).max(1);
         write!(
             out,
-            "{writes} writes, {failures} failed, {leaders} changes of the leader, slowest {slowest:?}"
+            "{writes} writes, {failures} failed, {leaders} changes of the leader, slowest {slowest:?}, \
+             {used:?} of processor time each"
         )
     }
 }
@@ -166,7 +171,9 @@ impl Cluster {
             failures: 0,
             leaders: 0,
             slowest: Duration::ZERO,
+            used: Duration::ZERO,
         };
+        let before = self.used()?;
         let mut led = self.find().await?;
         let end = Instant::now() + time;
         while Instant::now() < end {
@@ -184,6 +191,8 @@ impl Cluster {
                 }
             }
         }
+        let ticks = self.used()?.saturating_sub(before);
+        calm.used = Duration::from_secs_f64(ticks as f64 / TICKS_PER_SECOND);
         Ok(calm)
     }
 

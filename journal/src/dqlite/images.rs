@@ -79,6 +79,15 @@ impl Images {
         Ok(image)
     }
 
+    /// As [`reaching`](Self::reaching); none if this member has no replica, as one that does not vote may not.
+    pub(super) fn reaching_if_any(&self, wanted: Position) -> Result<Option<Arc<Image>>, ReadError> {
+        let kept = self.last.lock().is_some();
+        if !kept && self.now_if_any()?.is_none() {
+            return Ok(None);
+        }
+        self.reaching(wanted).map(Some)
+    }
+
     fn renew(&self, last: &mut Option<(Instant, Arc<Image>)>) -> Result<Arc<Image>, ReadError> {
         // The old one goes first: two databases in memory are one too many.
         *last = None;

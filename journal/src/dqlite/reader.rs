@@ -145,8 +145,9 @@ impl Reader for DqliteReader {
     fn own_events(&self, from: Revision, budget: usize) -> Result<Vec<Event>, ReadError> {
         let begun = Instant::now();
         loop {
-            match self.images.reaching(self.horizon()) {
-                Ok(image) => return image.events(from, budget),
+            match self.images.reaching_if_any(self.horizon()) {
+                Ok(Some(image)) => return image.events(from, budget),
+                Ok(None) => return self.events(from, budget),
                 Err(error) if begun.elapsed() > self.options.timeout => return Err(error),
                 Err(error) => tracing::debug!(%error, "waiting for the local replica"),
             }

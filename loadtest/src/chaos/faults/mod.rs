@@ -93,16 +93,23 @@ struct Hurt {
     nodes: Vec<usize>,
 }
 
-/// Does everything that is planned, one after the other, and waits after each until all nodes answer again.
+/// Does what is planned until the end, one after the other, and waits after each until all nodes answer again. The
+/// first `least` come even if that takes longer, on a machine that is busy.
 ///
 /// # Errors
 ///
 /// If a fault cannot be done, or nodes do not come back.
-pub fn run(cluster: &mut Cluster, plan: &[Planned], recorder: &Recorder, end: Instant) -> Result<Vec<Fault>> {
+pub fn run(
+    cluster: &mut Cluster,
+    plan: &[Planned],
+    recorder: &Recorder,
+    end: Instant,
+    least: usize,
+) -> Result<Vec<Fault>> {
     let mut done = Vec::new();
     for planned in plan {
         let begin = Instant::now() + planned.after;
-        if begin + planned.hold > end {
+        if begin + planned.hold > end && done.len() >= least {
             break;
         }
         sleep_until(begin);

@@ -50,7 +50,7 @@ impl Recorder {
     }
 
     /// Takes down a member's hash.
-    pub fn hashed(&self, hash: Hash) {
+    pub fn member_hash(&self, hash: Hash) {
         self.history().hashes.push(hash);
     }
 

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-/// A key or a value. Chaos traffic writes text; bytes that are no text are kept apart from all text where
-/// they are read.
+/// A key or a value. Chaos traffic writes text; bytes that are no text are taken down as something that no client
+/// writes.
 pub type Text = Arc<str>;
 
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {

@@ -11,7 +11,7 @@ use anyhow::{Context, Result};
 use bytes::Buf;
 use http::Uri;
 use prost::Message;
-use proto::etcdserverpb::{RangeRequest, StatusRequest, StatusResponse};
+use proto::etcdserverpb::{RangeRequest, RangeResponse, StatusRequest, StatusResponse};
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::program::Place;
@@ -46,6 +46,28 @@ struct Node {
     child: Option<Child>,
 }
 
+impl Node {
+    /// A node that is not running, with its folder and its room.
+    fn new(number: u32, place: Place, comfort: Comfort) -> Result<Self> {
+        let disk = place.folder.join("disk");
+        fs::create_dir_all(&disk)?;
+        let small = (comfort.disk > 0).then_some((&*disk, comfort.disk));
+        let wants_room = comfort.rooms || comfort.disk > 0;
+        let room = wants_room.then(|| Room::open(small)).transpose()?;
+        let endpoint: Uri = place.client_url.parse()?;
+        let member = Member {
+            number,
+            endpoint,
+            room: room.map(Arc::new),
+        };
+        Ok(Self {
+            place,
+            member,
+            child: None,
+        })
+    }
+}
+
 /// A cluster. Dropping it kills its nodes; their folder stays.
 pub struct Cluster {
     program: Program,
@@ -62,33 +84,17 @@ impl Cluster {
     pub fn start(program: &Program, folder: &Path, comfort: Comfort) -> Result<Self> {
         fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
         let folder = fs::canonicalize(folder)?;
-        let mut places = places(&folder, comfort)?;
-        let cluster: Vec<_> = places
+        let places = places(&folder, comfort)?;
+        let addresses = places
             .iter()
-            .map(|place| format!("{}={}", place.name, place.peer_url))
-            .collect();
-        let cluster = cluster.join(",");
-        let (mut nodes, mut rooms) = (Vec::new(), Vec::new());
-        for (number, mut place) in (0..).zip(places.drain(..)) {
-            place.cluster.clone_from(&cluster);
-            let disk = place.folder.join("disk");
-            fs::create_dir_all(&disk)?;
-            let room = (comfort.rooms || comfort.disk > 0)
-                .then(|| Room::open((comfort.disk > 0).then_some((&disk, comfort.disk))))
-                .transpose()?
-                .map(Arc::new);
-            rooms.extend(room.clone());
-            let endpoint: Uri = place.client_url.parse()?;
-            nodes.push(Node {
-                place,
-                child: None,
-                member: Member {
-                    number,
-                    endpoint,
-                    room,
-                },
-            });
+            .map(|place| format!("{}={}", place.name, place.peer_url));
+        let addresses = addresses.collect::<Vec<_>>().join(",");
+        let mut nodes = Vec::new();
+        for (number, place) in (0..).zip(places) {
+            let cluster = addresses.clone();
+            nodes.push(Node::new(number, Place { cluster, ..place }, comfort)?);
         }
+        let rooms: Vec<_> = nodes.iter().filter_map(|node| node.member.room.clone()).collect();
         let network = (rooms.len() > 1).then(|| Network::join(&rooms, comfort.seed));
         let mut cluster = Self {
             program: program.clone(),
@@ -283,32 +289,18 @@ impl Cluster {
         }
     }
 
-    /// Starts nodes that have ended, and waits until every node answers a linearizable read.
+    /// Waits until every node answers a linearizable read.
     ///
     /// # Errors
     ///
-    /// If one does not; the end of its log is told.
+    /// If one does not, or has ended; the end of its log is told.
     pub fn wait_until_well(&mut self) -> Result<()> {
         let runtime = runtime()?;
         for node in 0..self.nodes.len() {
             let deadline = Instant::now() + PATIENCE;
-            loop {
-                let read = frame(&RangeRequest {
-                    key: "ready".into(),
-                    ..Default::default()
-                });
-                let member = self.nodes[node].member.clone();
-                let method = "/etcdserverpb.KV/Range";
-                let Err(error) =
-                    runtime.block_on(ask::<proto::etcdserverpb::RangeResponse>(&member, method, read))
-                else {
-                    break;
-                };
-                if Instant::now() > deadline {
+            while let Err(error) = runtime.block_on(read(&self.nodes[node].member)) {
+                if Instant::now() > deadline || self.has_ended(node)? {
                     return Err(error.context(self.last_words(node)));
-                }
-                if self.nodes[node].child.is_some() && self.has_ended(node)? {
-                    anyhow::bail!("a node has ended: {}", self.last_words(node));
                 }
                 std::thread::sleep(GLANCE);
             }
@@ -355,6 +347,14 @@ fn runtime() -> Result<tokio::runtime::Runtime> {
         .context("no runtime")
 }
 
+async fn read(member: &Member) -> Result<RangeResponse> {
+    let read = frame(&RangeRequest {
+        key: "ready".into(),
+        ..Default::default()
+    });
+    ask(member, "/etcdserverpb.KV/Range", read).await
+}
+
 async fn ask<R: Message + Default>(
     member: &Member,
     method: &'static str,
@@ -372,32 +372,22 @@ async fn ask<R: Message + Default>(
 
 /// Names and addresses. In rooms everybody listens for clients on the same port of its own loopback device.
 fn places(folder: &Path, comfort: Comfort) -> Result<Vec<Place>> {
+    // All are held until all are known, so that they differ.
     let mut held = Vec::new();
-    let mut free_port = || -> Result<u16> {
-        let listener = TcpListener::bind("127.0.0.1:0")?;
-        let port = listener.local_addr()?.port();
-        held.push(listener);
-        Ok(port)
-    };
-    let rooms = comfort.rooms || comfort.disk > 0;
-    let urls = |node| match rooms {
-        true => Ok((
-            "http://127.0.0.1:2379".to_owned(),
-            match comfort.nodes {
-                1 => "http://127.0.0.1:2380".to_owned(),
-                _ => format!("http://{}:2380", Network::address(node)),
-            },
-        )),
-        false => anyhow::Ok((
-            format!("http://127.0.0.1:{}", free_port()?),
-            format!("http://127.0.0.1:{}", free_port()?),
-        )),
-    };
-    let mut urls = urls;
     (0..comfort.nodes)
         .map(|node| {
-            let (client_url, peer_url) = urls(node)?;
             let name = format!("node{node}");
+            let [client_url, peer_url] = match (comfort.rooms || comfort.disk > 0, comfort.nodes) {
+                (false, _) => [free_url(&mut held)?, free_url(&mut held)?],
+                (true, 1) => [
+                    "http://127.0.0.1:2379".to_owned(),
+                    "http://127.0.0.1:2380".to_owned(),
+                ],
+                (true, _) => [
+                    "http://127.0.0.1:2379".to_owned(),
+                    format!("http://{}:2380", Network::address(node)),
+                ],
+            };
             Ok(Place {
                 folder: PathBuf::from(folder).join(&name),
                 name,
@@ -407,4 +397,12 @@ fn places(folder: &Path, comfort: Comfort) -> Result<Vec<Place>> {
             })
         })
         .collect()
+}
+
+/// A URL at which nobody listens once the listener that holds it is gone.
+fn free_url(held: &mut Vec<TcpListener>) -> Result<String> {
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    let url = format!("http://{}", listener.local_addr()?);
+    held.push(listener);
+    Ok(url)
 }

@@ -6,6 +6,8 @@ use std::io::{BufRead, BufReader, Write};
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Sender, channel};
+use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context, Result};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
@@ -18,14 +20,17 @@ const KEEPER: &str = r#"
 ip link set lo up && { [ -z "$1" ] || mount -t tmpfs -o "size=$2" taffrail-chaos "$1"; } && echo ready && exec cat
 "#;
 
+/// An address to connect to, and who waits for the socket.
+type Dial = (String, oneshot::Sender<Result<std::net::TcpStream>>);
+
 /// A room that is being kept.
 #[derive(Debug)]
 pub struct Room {
-    keeper: std::sync::Mutex<Child>,
+    keeper: Mutex<Child>,
     pid: u32,
     /// Where the small disk is, if there is one.
     disk: Option<PathBuf>,
-    dial: std::sync::mpsc::Sender<(String, oneshot::Sender<Result<std::net::TcpStream>>)>,
+    dial: Sender<Dial>,
 }
 
 impl Room {
@@ -53,7 +58,7 @@ impl Room {
         let pid = keeper.id();
         let dial = dialer(pid)?;
         Ok(Self {
-            keeper: std::sync::Mutex::new(keeper),
+            keeper: Mutex::new(keeper),
             pid,
             disk: disk.map(|(path, _)| path.to_owned()),
             dial,
@@ -129,10 +134,7 @@ impl Room {
 
 impl Drop for Room {
     fn drop(&mut self) {
-        let mut keeper = self
-            .keeper
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut keeper = self.keeper.lock().unwrap_or_else(PoisonError::into_inner);
         // Its input ends, and so does it.
         drop(keeper.stdin.take());
         drop(keeper.wait());
@@ -147,11 +149,9 @@ fn enter(pid: u32) -> Result<()> {
     )?)
 }
 
-type Dial = (String, oneshot::Sender<Result<std::net::TcpStream>>);
-
 /// A thread that lives in the room's network and connects: a socket stays in the network it was made in.
-fn dialer(pid: u32) -> Result<std::sync::mpsc::Sender<Dial>> {
-    let (sender, calls) = std::sync::mpsc::channel::<Dial>();
+fn dialer(pid: u32) -> Result<Sender<Dial>> {
+    let (sender, calls) = channel::<Dial>();
     std::thread::Builder::new()
         .name("dialer".to_owned())
         .spawn(move || {

@@ -101,7 +101,7 @@ async fn hashes(run: &Run, members: &[Member], revision: i64, deadline: Instant)
             .iter()
             .all(|hash| hash.compact_revision == hashes[0].compact_revision);
         if same || Instant::now() > deadline {
-            hashes.into_iter().for_each(|hash| run.recorder.hashed(hash));
+            hashes.into_iter().for_each(|hash| run.recorder.member_hash(hash));
             return Ok(());
         }
         tokio::time::sleep(GLANCE).await;
