@@ -36,7 +36,7 @@ async fn compact(cluster: &Cluster, through: u64) -> Result<(), actors::RequestE
 
 fn rows(cluster: &Cluster) -> usize {
     let events = cluster.log.reader().events(Revision(0), usize::MAX);
-    events.expect("readable").len()
+    events.expect("readable").events.len()
 }
 
 /// Waits until the log holds what can be read and nothing else.
