@@ -12,7 +12,7 @@ ARGS ?=
 # For `make build` and everything on it: several members on Dqlite.
 DQLITE := --features dqlite
 
-.PHONY: help run cluster build deps format lint doc test peers conformance bench clean
+.PHONY: help run cluster build deps format lint doc test peers conformance conformance-cluster bench clean
 
 help: ## List what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -47,14 +47,14 @@ test: lint doc ## Run everything that needs Rust and Debian's packages only
 peers: ## Build the etcd and etcdctl to compare with (needs Go)
 	tests/parity/build.sh
 
-# One server with its log on SQLite, one with its log on Dqlite, and a follower of three are asked everything.
-# Kubernetes' storage tests are for the pipeline, the same in all, and run on SQLite only; its cluster test, in
-# which servers are killed, runs on one server and on three.
+# One server whole, on SQLite and on Dqlite. Three members take as long again: conformance-cluster.
 conformance: build peers ## Compare with etcd, and run Kubernetes on it (needs Go)
 	cd tests/parity && $(GO_TEST) ./... -count=1 -timeout=30m
 	cd tests/parity && $(GO_TEST) ./... -count=1 -timeout=30m -backend=dqlite
-	cd tests/parity && $(GO_TEST) ./... -count=1 -timeout=30m -members=3
 	tests/kubernetes/test.sh
+
+conformance-cluster: build peers ## The same with three members, of which one is asked, one killed, one out of reach
+	cd tests/parity && $(GO_TEST) ./... -count=1 -timeout=30m -members=3
 	tests/kubernetes/test.sh -members=3 -run='^TestCluster$$'
 
 bench: build peers ## Measure against etcd, side by side

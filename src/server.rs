@@ -77,6 +77,7 @@ impl Server {
             .with_context(|| format!("cannot make the data directory {}", settings.data_dir.display()))?;
         let (running, pipeline, member) =
             ClusterMember::start(settings, cluster, pipeline_settings(settings)).await?;
+        catch_up(member.store()).await;
         Ok(Self {
             pipeline,
             store: member.store().clone(),
@@ -137,6 +138,15 @@ impl Server {
         }
         tracing::info!("stopped");
         outcome
+    }
+}
+
+/// A member that was away shows nothing older than what it showed before: it serves clients once it has what the
+/// leader has. Without a leader that cannot be known, and what it has must do.
+#[cfg(feature = "dqlite")]
+async fn catch_up(store: &Store) {
+    if let Err(error) = store.linearize().await {
+        tracing::warn!(%error, "serving clients without having heard of a leader");
     }
 }
 

@@ -168,12 +168,12 @@ fn feed_all(feeder: &Feeder, from: Progress, missed: impl Iterator<Item = (Progr
     Fed::All
 }
 
-/// A follower that does not keep up leaves the live flow until it has taken something.
+/// A follower that does not keep up leaves the live flow until it has taken a good part of what it was fed.
 fn wait_for_room(feeder: Feeder, progress: Progress, itself: &Mailbox<Replicator>) {
     tracing::debug!(?progress, "a follower does not keep up");
     let itself = itself.clone();
     actix_rt::spawn(async move {
-        if feeder.send(Followed::Continued).await.is_ok() {
+        if feeder.drained().await {
             itself.tell(Follow { feeder, progress });
         }
     });

@@ -23,7 +23,7 @@ use crate::meter::Meter;
 use crate::revision_allocator::{Allocate, RevisionAllocator};
 use crate::shared_state::SharedState;
 use crate::space::Space;
-use crate::ticket::{Answer, Ticket};
+use crate::ticket::{Answer, Committed, Ticket};
 
 /// A command on its way in.
 pub struct Submit {
@@ -145,7 +145,7 @@ impl Forward {
         let told = tokio::time::timeout(self.left(), asked).await;
         let outcome = match told.unwrap_or(Err(RequestError::TimedOut)) {
             Ok(Told::Committed(committed)) => {
-                let applied = self.shared.reached(committed.revision);
+                let applied = self.applied(&submit.command, &committed);
                 let _late = tokio::time::timeout(APPLIED_WITHIN, applied).await;
                 Ok(committed)
             }
@@ -154,6 +154,24 @@ impl Forward {
             Err(error) => Err(error),
         };
         Ticket::new(submit.permit, submit.answer).answer(outcome);
+    }
+
+    /// Waits until this member shows what was done. What takes no revision is looked for itself.
+    async fn applied(&self, command: &Command, committed: &Committed) {
+        match command {
+            Command::Alarm(AlarmAction::Activate(raised)) => {
+                self.shared.shows(|state| state.alarms().contains(raised)).await;
+            }
+            Command::Alarm(AlarmAction::Deactivate(cleared)) => {
+                self.shared.shows(|state| !state.alarms().contains(cleared)).await;
+            }
+            Command::Compact(revision) => {
+                self.shared
+                    .shows(|state| state.compact_revision() >= *revision)
+                    .await;
+            }
+            _ => self.shared.reached(committed.revision).await,
+        }
     }
 
     async fn wait(self, submit: Submit) {

@@ -61,6 +61,16 @@ impl SharedState {
         result
     }
 
+    /// Waits until the state shows something.
+    pub(crate) async fn shows(&self, look: impl Fn(&State) -> bool) {
+        let mut applied = self.applied.subscribe();
+        while !self.read(&look) {
+            if applied.changed().await.is_err() {
+                return;
+            }
+        }
+    }
+
     /// Waits until this revision can be read.
     pub(crate) async fn reached(&self, revision: Revision) {
         if self.revision() >= revision {

@@ -5,6 +5,7 @@ mod standing;
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use journal::{Activity, Identity, Size};
 use model::{
@@ -31,6 +32,10 @@ use crate::watch_hub::{self, WatchHub, WatchRequests, WatchResponses};
 const REQUEST_OVERHEAD: u64 = 512;
 /// Bytes of events read from the log at a time while hashing.
 const HASH_PAGE: usize = 4 << 20;
+/// How often a hash is begun again because compaction overtook it.
+const HASH_ATTEMPTS: usize = 100;
+/// How long it is waited before, for a member that has yet to hear of the compaction.
+const HASH_AGAIN_AFTER: Duration = Duration::from_millis(10);
 
 /// The addresses a store sends to.
 #[derive(Clone)]
@@ -318,7 +323,20 @@ async fn blocking<T: Send + 'static>(
         .map_err(|_| RequestError::Stopped)?
 }
 
+/// Compaction may overtake a hash, and of several members one may find the log compacted before it hears of it.
 fn hash_kv(shared: &SharedState, wanted: Revision) -> Result<HashKv, RequestError> {
+    for _ in 0..HASH_ATTEMPTS {
+        if let Some(hash) = attempt_hash(shared, wanted)? {
+            return Ok(hash);
+        }
+        std::thread::sleep(HASH_AGAIN_AFTER);
+    }
+    let overtaken = "the log is compacted further than this member knows";
+    Err(RequestError::Unreadable(overtaken.into()))
+}
+
+/// None if compaction was faster.
+fn attempt_hash(shared: &SharedState, wanted: Revision) -> Result<Option<HashKv>, RequestError> {
     let (revision, compact_revision) = shared.read(|state| (state.revision(), state.compact_revision()));
     let at = if wanted.0 == 0 { revision } else { wanted };
     if at > revision {
@@ -328,19 +346,21 @@ fn hash_kv(shared: &SharedState, wanted: Revision) -> Result<HashKv, RequestErro
         return Err(Refusal::Compacted.into());
     }
     let hash = hash_log(shared, compact_revision, at)?;
-    if shared.compact_revision() > compact_revision {
-        return hash_kv(shared, wanted);
-    }
-    Ok(HashKv {
+    let still_true = |_: &u32| shared.compact_revision() == compact_revision;
+    Ok(hash.filter(still_true).map(|hash| HashKv {
         hash,
         compact_revision,
         hash_revision: at,
         revision,
-    })
+    }))
 }
 
-/// Goes through the log once, up to `at`.
-fn hash_log(shared: &SharedState, compact_revision: Revision, at: Revision) -> Result<u32, RequestError> {
+/// Goes through the log once, up to `at`. None if that is compacted further than is known.
+fn hash_log(
+    shared: &SharedState,
+    compact_revision: Revision,
+    at: Revision,
+) -> Result<Option<u32>, RequestError> {
     let mut hasher = KvHasher::new(compact_revision);
     // If compacting at this revision would keep nothing, etcd leaves out nothing that is still there.
     let keeping = if shared.read(|state| state.has_keys_at(at)) {
@@ -352,12 +372,16 @@ fn hash_log(shared: &SharedState, compact_revision: Revision, at: Revision) -> R
     while from <= at {
         let page = shared.reader().own_events(from, HASH_PAGE);
         let page = page.map_err(|error| RequestError::Unreadable(error.to_string()))?;
-        let Some(last) = page.last() else { break };
+        if page.compact_revision > compact_revision {
+            return Ok(None);
+        }
+        let Some(last) = page.events.last() else { break };
         from = last.version.mod_revision.next();
         shared.read(|state| {
             let taken_in = |event: &&Event| event.version.mod_revision <= at && state.hashes(event, keeping);
-            page.iter().filter(taken_in).for_each(|event| hasher.add(event));
+            let hashed = page.events.iter().filter(taken_in);
+            hashed.for_each(|event| hasher.add(event));
         });
     }
-    Ok(hasher.finish())
+    Ok(Some(hasher.finish()))
 }

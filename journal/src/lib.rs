@@ -47,11 +47,11 @@ pub trait Reader: Send + Sync + 'static {
 
     /// The events from this revision on, whole revisions only, until about `budget` bytes are full.
     /// A single revision is never cut, however large. Empty when the log holds nothing that new.
-    fn events(&self, from: Revision, budget: usize) -> Result<Vec<Event>, ReadError>;
+    fn events(&self, from: Revision, budget: usize) -> Result<History, ReadError>;
 
     /// As [`events`](Self::events), but only from what this member itself has on disk, or holds as its replica:
     /// for comparing the members with each other.
-    fn own_events(&self, from: Revision, budget: usize) -> Result<Vec<Event>, ReadError> {
+    fn own_events(&self, from: Revision, budget: usize) -> Result<History, ReadError> {
         self.events(from, budget)
     }
 
@@ -71,6 +71,16 @@ pub trait Reader: Send + Sync + 'static {
 
     /// Who this log says that it belongs to.
     fn identity(&self) -> Identity;
+}
+
+/// A stretch of what happened.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct History {
+    /// The events, in order.
+    pub events: Vec<Event>,
+    /// How far the log was compacted when the last of them had been read. Up to this revision rows may be
+    /// missing: a reader that has not heard of the compaction must not take the rest for all there was.
+    pub compact_revision: Revision,
 }
 
 /// The space that a log takes, in bytes.

@@ -11,7 +11,7 @@ use model::{AlarmMember, Effect, Event, Lease, LeaseId, Position, Revision};
 use parking_lot::RwLock;
 
 use crate::page::Page;
-use crate::{AppendError, Identity, Journal, ReadError, Reader, Size};
+use crate::{AppendError, History, Identity, Journal, ReadError, Reader, Size};
 
 /// The identity of every log in memory, so that tests can name it.
 const IDENTITY: Identity = Identity {
@@ -158,7 +158,7 @@ impl Reader for MemoryJournal {
             .collect())
     }
 
-    fn events(&self, from: Revision, budget: usize) -> Result<Vec<Event>, ReadError> {
+    fn events(&self, from: Revision, budget: usize) -> Result<History, ReadError> {
         let log = self.log.read();
         let mut page = Page::new(budget);
         for event in log
@@ -171,7 +171,10 @@ impl Reader for MemoryJournal {
             }
             page.push(event.clone());
         }
-        Ok(page.into_events())
+        Ok(History {
+            events: page.into_events(),
+            compact_revision: log.compacted,
+        })
     }
 
     fn size(&self) -> Result<Size, ReadError> {

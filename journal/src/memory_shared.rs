@@ -180,7 +180,12 @@ mod tests {
     }
 
     fn rows(cluster: &MemoryCluster) -> usize {
-        cluster.reader().events(Revision(0), 1 << 20).unwrap().len()
+        cluster
+            .reader()
+            .events(Revision(0), 1 << 20)
+            .unwrap()
+            .events
+            .len()
     }
 
     #[test]

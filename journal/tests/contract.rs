@@ -65,11 +65,15 @@ impl Subject {
     }
 
     fn events(&self, from: i64, budget: usize) -> Vec<i64> {
-        let events = self
+        let history = self
             .reader
             .events(Revision(from), budget)
             .expect("the log can be read");
-        events.iter().map(|event| event.version.position.0).collect()
+        history
+            .events
+            .iter()
+            .map(|event| event.version.position.0)
+            .collect()
     }
 }
 
@@ -96,6 +100,7 @@ every_log! {
     events_begin_at_the_revision_asked_for
     events_never_cut_a_revision
     events_skip_what_was_scrubbed
+    events_come_with_the_compaction_that_they_lack_rows_by
     an_empty_batch_is_stored
     binary_keys_and_large_values_survive
     identity_is_stable_and_not_zero
@@ -242,6 +247,19 @@ fn events_skip_what_was_scrubbed(mut log: Subject) {
     assert_eq!(log.events(62, usize::MAX)[..4], [70, 80, 90, 91]);
     assert_eq!(log.events(1, 0), [10]);
     assert_eq!(log.events(101, usize::MAX), [100]);
+}
+
+fn events_come_with_the_compaction_that_they_lack_rows_by(mut log: Subject) {
+    let compacted = |log: &Subject, from| {
+        let history = log.reader.events(Revision(from), usize::MAX);
+        history.expect("the log can be read").compact_revision
+    };
+    assert_eq!(compacted(&log, 0), Revision::NEVER_COMPACTED);
+    log.append(&keys(&[created(1, 2, "a", b""), created(2, 3, "b", b"")]));
+    log.append(&[Effect::Compacted(Revision(3))]);
+    for from in [0, 3, 4] {
+        assert_eq!(compacted(&log, from), Revision(3), "from {from} on");
+    }
 }
 
 fn an_empty_batch_is_stored(mut log: Subject) {

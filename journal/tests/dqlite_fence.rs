@@ -200,7 +200,7 @@ fn a_leader_that_gives_way_stores_nothing_more() {
     let (_, log, claim) = cluster.claim(&[1]);
     assert_eq!(claim.epoch, 2);
     log.writer(&claim).unwrap().append(&one(3)).unwrap();
-    let events = log.reader().events(Revision(0), usize::MAX).unwrap();
+    let events = log.reader().events(Revision(0), usize::MAX).unwrap().events;
     assert_eq!(
         events
             .iter()
@@ -229,7 +229,7 @@ fn an_append_without_a_majority_is_lost_and_whole_or_absent() {
     assert!(matches!(journal.append(&one(40)), Err(AppendError::NotLeader(_))));
     cluster.nodes[1].resume();
     let (_, log, claim) = cluster.claim(&[0, 1]);
-    let events = log.reader().events(Revision(0), usize::MAX).unwrap();
+    let events = log.reader().events(Revision(0), usize::MAX).unwrap().events;
     match events.len() {
         1 => assert_eq!(claim.leases, []),
         39 => assert_eq!(claim.leases, [lease(2, 10, 0)]),

@@ -22,7 +22,7 @@ fn rows(range: std::ops::RangeInclusive<i64>) -> Vec<Effect> {
 }
 
 fn positions(reader: &dyn Reader, from: i64) -> Result<Vec<i64>, ReadError> {
-    let events = reader.events(Revision(from), usize::MAX)?;
+    let events = reader.events(Revision(from), usize::MAX)?.events;
     Ok(events.iter().map(|event| event.version.position.0).collect())
 }
 
@@ -181,11 +181,15 @@ fn large_rows_and_long_histories_come_in_pages() {
     let small: Vec<_> = (61..=1500).map(|at| created(at, at, "k", b"")).collect();
     journal.append(&keys(&small)).unwrap();
     let reader = log.reader();
-    assert_eq!(reader.events(Revision(3), 1).unwrap(), all[3..6], "one revision");
-    assert_eq!(reader.events(Revision(3), 130_000).unwrap(), all[3..9]);
+    assert_eq!(
+        reader.events(Revision(3), 1).unwrap().events,
+        all[3..6],
+        "one revision"
+    );
+    assert_eq!(reader.events(Revision(3), 130_000).unwrap().events, all[3..9]);
     let (mut from, mut seen) = (Revision(0), Vec::new());
     loop {
-        let page = reader.events(from, 100_000).unwrap();
+        let page = reader.events(from, 100_000).unwrap().events;
         let Some(last) = page.last() else { break };
         from = last.version.mod_revision.next();
         seen.extend(page);

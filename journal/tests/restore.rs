@@ -160,7 +160,7 @@ fn a_restored_log_goes_on() {
     restore(&scene.snapshot, &scene.target(), bump(100)).unwrap();
     let (mut journal, reader) = open(&scene.target());
     journal.append(&keys(&[created(7, 108, "d", b"")])).unwrap();
-    assert_eq!(reader.events(Revision(108), 0).unwrap().len(), 1);
+    assert_eq!(reader.events(Revision(108), 0).unwrap().events.len(), 1);
     drop((journal, reader));
     let found = verify(&scene.target()).unwrap();
     assert_eq!(found.problems, []);

@@ -19,7 +19,7 @@ fn hurt(profile: ProfileName, seed: u64) -> Outcome {
         clients: 6,
         roaming: 2,
         rate: 300.0,
-        limit: Duration::from_millis(500),
+        limit: Duration::from_secs(1),
         compaction: Duration::from_millis(500),
         seed,
     };

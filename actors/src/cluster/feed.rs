@@ -60,6 +60,16 @@ impl Feeder {
         }
     }
 
+    /// Waits until at least half of the room is free, so that whoever feeds a slow follower does not come back for
+    /// every little it takes. False when the follower is gone.
+    pub async fn drained(&self) -> bool {
+        let half = self.room.acquire_many(self.budget.div_ceil(2));
+        tokio::select! {
+            half = half => half.is_ok(),
+            () = self.closed() => false,
+        }
+    }
+
     /// Tells the follower why it hears nothing more, after what it was fed already.
     pub fn end(self, reason: PeerError) {
         let _gone = self.sender.send(Err(reason));

@@ -55,7 +55,7 @@ pub(crate) async fn majority_grants(
     let others = voters.into_iter().filter(|voter| *voter != members.me());
     let mut answers: JoinSet<Result<Promised, PeerError>> = others
         .filter_map(|voter| members.peer(voter))
-        .map(|peer| asked(peer, claim))
+        .map(|peer| peer.promise(claim))
         .collect();
     while let Some(answer) = answers.join_next().await {
         match answer {
@@ -70,19 +70,4 @@ pub(crate) async fn majority_grants(
         }
     }
     Err(NotGranted::Unreachable)
-}
-
-/// What a member answers to a claim. One that was away when the leader took over has promised nothing to it
-/// yet, and does so now: that it refuses earlier leaders from here on is all that its answer must mean.
-async fn asked(peer: Arc<dyn Peer>, claim: Claim) -> Result<Promised, PeerError> {
-    match peer.promise(claim).await? {
-        Promised::Refused { highest } if claim.confirm && highest < claim.epoch => {
-            let claim = Claim {
-                confirm: false,
-                ..claim
-            };
-            peer.promise(claim).await
-        }
-        answer => Ok(answer),
-    }
 }

@@ -49,6 +49,7 @@ impl Recorder {
             .reader()
             .events(Revision(0), usize::MAX)
             .expect("readable")
+            .events
     }
 
     /// One run of the server on this log: it ends, without a farewell, when `work` is done.

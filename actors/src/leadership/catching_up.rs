@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use journal::{Claim, ReadError};
-use model::{Effect, Event, Rest, Revision, State};
+use journal::{Claim, History, ReadError};
+use model::{Effect, Rest, Revision, State};
 use thiserror::Error;
 use tokio::sync::OwnedSemaphorePermit;
 
@@ -23,6 +23,8 @@ pub(crate) enum NotCaughtUp {
     NoReplica(#[from] PeerError),
     #[error("this member's replica ends at revision {0:?}, its state is further")]
     ReplicaBehind(Revision),
+    #[error("a later leader has compacted the log")]
+    Overtaken,
     #[error("the server is stopping")]
     Stopped,
 }
@@ -41,23 +43,28 @@ impl Leadership {
             alarms: claim.alarms.clone(),
         })
         .await?;
-        self.apply_the_rest().await
+        self.apply_the_rest(claim).await
     }
 
-    async fn apply_the_rest(&self) -> Result<(), NotCaughtUp> {
+    /// Nothing is compacted under another's claim: if something was all the same, this one holds no more, and
+    /// what was read may lack rows.
+    async fn apply_the_rest(&self, claim: &Claim) -> Result<(), NotCaughtUp> {
         let mut from = self.shared.revision().next();
         loop {
-            let events = self.read_events(from).await?;
-            let Some(last) = events.last() else { break };
+            let page = self.read_events(from).await?;
+            if page.compact_revision > claim.compact_revision {
+                return Err(NotCaughtUp::Overtaken);
+            }
+            let Some(last) = page.events.last() else { break };
             from = last.version.mod_revision.next();
-            let effects = Arc::new(events.into_iter().map(Effect::Key).collect());
+            let effects = Arc::new(page.events.into_iter().map(Effect::Key).collect());
             self.apply(effects, self.room().await?);
         }
         self.all_applied().await;
         Ok(())
     }
 
-    async fn read_events(&self, from: Revision) -> Result<Vec<Event>, NotCaughtUp> {
+    async fn read_events(&self, from: Revision) -> Result<History, NotCaughtUp> {
         let reader = Arc::clone(self.shared.reader());
         let read = tokio::task::spawn_blocking(move || reader.events(from, PAGE_BYTES)).await;
         Ok(read.map_err(|_| NotCaughtUp::Stopped)??)

@@ -156,22 +156,6 @@ async fn one_of_two_others_is_enough() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_member_that_has_promised_nothing_yet_is_asked_to() {
-    on_stage(async |mut stage| {
-        stage.lead();
-        let waiting = stage.ask();
-        let mut round = stage.next_round().await;
-        let (_, answer) = round.pop().expect("member 3");
-        let _ = answer.send(Promised::Refused { highest: Epoch(2) });
-        let (claim, answer) = stage.strings[1].claimed.recv().await.expect("a question");
-        assert_eq!((claim.epoch, claim.confirm), (EPOCH, false));
-        let _ = answer.send(Promised::Granted);
-        assert_eq!(waiting.await.unwrap(), confirmed(1, Some(EPOCH)));
-    })
-    .await;
-}
-
-#[tokio::test(start_paused = true)]
 async fn who_was_overtaken_confirms_nothing() {
     on_stage(async |mut stage| {
         stage.lead();

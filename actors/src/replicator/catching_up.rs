@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use model::{Effect, Event, Revision};
+use journal::History;
+use model::{Effect, Revision};
 
 use super::{Follow, Replicator};
 use crate::cluster::{Feeder, Followed, NotFed, PeerError, Progress, Standing};
@@ -56,21 +57,24 @@ impl CatchUp {
         standing.ok_or_else(|| Failed::Ended(PeerError::NotReady("it leads no more".into())))
     }
 
-    /// Feeds every event behind `from` up to `to`. Rows go only after the compaction that allows it shows in
-    /// the state, so a page that was read before the state is asked lacks nothing.
+    /// Feeds every event behind `from` up to `to`. A page lacks nothing if the log was not compacted behind
+    /// `from` when it had been read. Another member may have led since, and have done that.
     async fn feed_history(&self, feeder: &Feeder, from: Revision, to: Revision) -> Result<(), Failed> {
-        let mut next = from.next();
+        // Nothing was ever written at the first revision.
+        let mut next = from.max(Revision::INITIAL).next();
         while next <= to {
-            let mut events = self.read_page(next).await?;
-            if self.shared.compact_revision() > from {
+            let mut page = self.read_page(next).await?;
+            if page.compact_revision > from {
                 return too_far_behind(feeder).await;
             }
-            events.retain(|event| event.version.mod_revision <= to);
-            let Some(last) = events.last() else { break };
+            page.events.retain(|event| event.version.mod_revision <= to);
+            let Some(last) = page.events.last() else {
+                return Err(Failed::Ended(PeerError::NotReady("its log ends early".into())));
+            };
             next = last.version.mod_revision.next();
             let batch = Followed::Batch {
                 sequence: 0,
-                effects: Arc::new(events.into_iter().map(Effect::Key).collect()),
+                effects: Arc::new(page.events.into_iter().map(Effect::Key).collect()),
                 lease_clock_ms: 0,
             };
             feeder.send(batch).await?;
@@ -78,7 +82,7 @@ impl CatchUp {
         Ok(())
     }
 
-    async fn read_page(&self, from: Revision) -> Result<Vec<Event>, Failed> {
+    async fn read_page(&self, from: Revision) -> Result<History, Failed> {
         let reader = Arc::clone(self.shared.reader());
         let unreadable = |error: String| Failed::Ended(PeerError::NotReady(error));
         tokio::task::spawn_blocking(move || reader.events(from, PAGE_BYTES))

@@ -147,6 +147,7 @@ impl Hub {
             Ok(page) => {
                 self.meter.pages_from_log.fetch_add(1, Relaxed);
                 self.log_reading.cursor = page.to().next();
+                self.log_compacted = self.log_compacted.max(page.compact_revision());
                 self.cancel_compacted();
                 self.hand_out(page);
             }
@@ -168,13 +169,18 @@ impl Hub {
         self.log_reading.failed = false;
     }
 
+    /// How far history is compacted, as far as this member has heard of it or has seen in the log.
+    fn compact_revision(&self) -> Revision {
+        self.log_compacted.max(self.shared.compact_revision())
+    }
+
     /// Cancels the watchers whose next revision can no longer be read. This must come between reading
     /// a page and handing it out: rows that compaction took meanwhile are missing in it.
     pub(super) fn cancel_compacted(&mut self) {
         if self.lagging.len() == 0 {
             return;
         }
-        let compact_revision = self.shared.compact_revision();
+        let compact_revision = self.compact_revision();
         while let Some(key) = self.lagging.any_below(compact_revision) {
             let watcher = &self.audience.watchers[key];
             let (stream, watch_id) = (watcher.stream, watcher.watch_id);
@@ -187,7 +193,7 @@ impl Hub {
 
     /// Serves a page to everybody who can use it.
     fn hand_out(&mut self, mut page: Page) {
-        page.forget_before(self.shared.compact_revision());
+        page.forget_before(self.compact_revision());
         let mut selections = Selections::of(&page);
         for watcher in self.lagging.within(&page) {
             self.hand_to(watcher, &page, &mut selections);

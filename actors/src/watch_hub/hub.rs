@@ -36,6 +36,9 @@ pub(super) struct Hub {
     pub(super) completing: bool,
     pub(super) lagging: Lagging,
     pub(super) log_reading: LogReading,
+    /// How far the log was compacted when it was last read: of several members one that is cut off may not
+    /// have heard of it.
+    pub(super) log_compacted: Revision,
     pub(super) parked: usize,
     /// Watchers that want the pairs before and are not parked.
     pub(super) wanting_previous: usize,
@@ -64,6 +67,7 @@ impl Hub {
             completing: false,
             lagging: Lagging::default(),
             log_reading: LogReading::default(),
+            log_compacted: Revision::NEVER_COMPACTED,
             parked: 0,
             wanting_previous: 0,
             awaiting_progress: Vec::new(),

@@ -52,17 +52,21 @@ impl History {
     /// The page from one revision to at most another. Revisions that the hub has not come to are left
     /// out: they are durable, but the index may not know them yet.
     ///
-    /// Compaction may delete rows while this reads; the hub looks at the compact revision afterwards and
-    /// cancels every watcher to whom such rows mattered.
+    /// Compaction may delete rows while this reads, and of several members another one may have done so long
+    /// ago: the page says how far the log was compacted, and the hub cancels every watcher to whom such rows
+    /// mattered.
     fn page(&self, from: Revision, to: Revision, previous: bool) -> Result<Page, ReadError> {
-        let mut events = self.0.reader().events(from, PAGE_BYTES)?;
+        let journal::History {
+            mut events,
+            compact_revision,
+        } = self.0.reader().events(from, PAGE_BYTES)?;
         let reached = events.last().map_or(to, |event| event.version.mod_revision);
         events.truncate(events.partition_point(|event| event.version.mod_revision <= to));
         let mut changes = self.with_pairs_before(events, previous);
         if previous {
             self.read_values(&mut changes)?;
         }
-        Ok(Page::new(from, reached.min(to), previous, changes))
+        Ok(Page::new(from, reached.min(to), previous, changes).compacted_at(compact_revision))
     }
 
     fn with_pairs_before(&self, events: Vec<Event>, previous: bool) -> Vec<Change> {

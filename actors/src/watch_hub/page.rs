@@ -56,6 +56,8 @@ pub(super) struct Page {
     from: Revision,
     to: Revision,
     previous: bool,
+    /// How far the log was compacted when it was read.
+    compact_revision: Revision,
     changes: Vec<Change>,
     /// Indices into `changes`, by key and then by order.
     by_key: Vec<usize>,
@@ -71,9 +73,23 @@ impl Page {
             from,
             to,
             previous,
+            compact_revision: Revision::NEVER_COMPACTED,
             changes,
             by_key,
         }
+    }
+
+    /// The page as it was read from a log that was compacted so far.
+    pub(super) fn compacted_at(self, compact_revision: Revision) -> Self {
+        Self {
+            compact_revision,
+            ..self
+        }
+    }
+
+    /// How far the log was compacted when the page was read; never, if it comes from memory.
+    pub(super) fn compact_revision(&self) -> Revision {
+        self.compact_revision
     }
 
     /// The first revision of which the page has everything.

@@ -5,9 +5,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use actors::{
-    ClusterReport, Member, MemberDescription, Membership, Patience, Pipeline, Promises, Settings, Store,
+    ClusterReport, Member, MemberDescription, Membership, Patience, Pipeline, Promises, RequestError,
+    Settings, Store,
 };
 use journal::{Identity, MemoryCluster, SharedLog};
+
+use tokio::task::JoinHandle;
 
 use crate::log::{MemberLog, Record};
 use crate::members::{MEMBERS, View};
@@ -31,6 +34,12 @@ pub async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
 pub async fn within<T>(what: &str, answer: impl Future<Output = T>) -> T {
     let waited = tokio::time::timeout(DEADLINE, answer).await;
     waited.unwrap_or_else(|_| panic!("in vain: {what}"))
+}
+
+/// Waits for an answer that must be a good one.
+pub async fn answered<T>(what: &str, answer: JoinHandle<Result<T, RequestError>>) -> T {
+    let outcome = within(what, answer).await.expect("no panic");
+    outcome.unwrap_or_else(|error| panic!("{what}: {error}"))
 }
 
 /// What a member is made of, running or not.

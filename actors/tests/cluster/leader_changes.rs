@@ -8,8 +8,8 @@ use actors::{RequestError, Store};
 use model::{LeaseId, Revision};
 use tokio::task::JoinHandle;
 
-use crate::client::{delete, look, put, submit, swap, value};
-use crate::cluster::{Choices, Cluster, eventually, within};
+use crate::client::{delete, look, pairs, put, submit, succeeded, swap, value};
+use crate::cluster::{Choices, Cluster, answered, eventually, within};
 use crate::members::MEMBERS;
 use crate::picture::{all_agree_with_the_log, every_leader_knows_the_leases};
 use crate::watcher::Watcher;
@@ -74,48 +74,34 @@ async fn nothing_acknowledged_is_lost_and_watches_go_on() {
     }
 }
 
+/// Has every member asked to write a key of its own, and to confirm a read.
+fn ask_everybody(cluster: &Cluster, key: &str) -> Vec<JoinHandle<Result<(), RequestError>>> {
+    let mut asked = Vec::new();
+    for id in MEMBERS {
+        let (store, put) = (cluster.store(id), put(&format!("{key}-{id}"), "1"));
+        asked.push(tokio::spawn(async move { store.submit(put).await.map(drop) }));
+        let store = cluster.store(id);
+        asked.push(tokio::spawn(async move { store.linearize().await }));
+    }
+    asked
+}
+
 #[tokio::test]
 async fn requests_wait_while_nobody_leads() {
     let cluster = Cluster::start(&Choices::default());
-    let mut waiting: Vec<_> = MEMBERS
-        .map(|id| submit(&cluster.store(id), put(&format!("key-{id}"), "1")))
-        .into();
-    let reads: Vec<_> = MEMBERS
-        .map(|id| {
-            let store = cluster.store(id);
-            tokio::spawn(async move { store.linearize().await })
-        })
-        .into();
-    tokio::time::sleep(Duration::from_millis(100)).await;
-    assert!(waiting.iter().all(|answer| !answer.is_finished()));
-    assert!(reads.iter().all(|answer| !answer.is_finished()));
-    cluster.elect(1).await;
-    cluster.depose();
-    eventually("it leads no more", || !cluster.leads(1)).await;
-    waiting.extend(MEMBERS.map(|id| submit(&cluster.store(id), put(&format!("late-{id}"), "1"))));
-    cluster.elect(3).await;
-    for answer in waiting {
-        within("an answer", answer)
-            .await
-            .expect("no panic")
-            .expect("stored");
-    }
-    for answer in reads {
-        within("an answer", answer)
-            .await
-            .expect("no panic")
-            .expect("confirmed");
+    for (round, leader) in [1, 3, 1, 2].into_iter().enumerate() {
+        let waiting = ask_everybody(&cluster, &format!("round-{round}"));
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        assert!(waiting.iter().all(|answer| !answer.is_finished()));
+        cluster.elect(leader).await;
+        for answer in waiting {
+            answered("a request that waited", answer).await;
+        }
+        cluster.depose();
+        eventually("it leads no more", || !cluster.leads(leader)).await;
     }
     all_agree_with_the_log(&cluster).await;
-    assert_eq!(
-        cluster
-            .store(2)
-            .range(crate::client::all())
-            .await
-            .expect("a range")
-            .count,
-        6
-    );
+    assert_eq!(pairs(&cluster.store(2)).await.count, 12);
 }
 
 #[tokio::test]
@@ -168,7 +154,7 @@ async fn a_batch_whose_answer_is_lost_is_there_once() {
         }
         let revision = cluster.store(leader).revision();
         let again = cluster.store(old).submit(swap("counter", &before, "twice")).await;
-        assert!(!crate::client::succeeded(&again.expect("answered")));
+        assert!(!succeeded(&again.expect("answered")));
         assert_eq!(cluster.store(leader).revision(), revision);
     }
     all_agree_with_the_log(&cluster).await;
@@ -199,7 +185,7 @@ async fn what_waits_behind_a_lost_batch_is_not_done() {
         assert_eq!(told.unwrap_err(), RequestError::LeaderChanged);
     }
     cluster.elect(2).await;
-    let keys = crate::client::pairs(&cluster.store(2)).await.kvs;
+    let keys = pairs(&cluster.store(2)).await.kvs;
     assert_eq!(keys.len(), 1, "{keys:?}");
     all_agree_with_the_log(&cluster).await;
 }
@@ -256,10 +242,7 @@ async fn a_member_that_stops_leaves_its_office_and_comes_back() {
     eventually("they are on their way", || store.report().gate.admitted >= 100).await;
     cluster.stop(1).await;
     for answer in answers {
-        within("an answer", answer)
-            .await
-            .expect("no panic")
-            .expect("everything admitted is committed");
+        answered("an answer", answer).await;
     }
     cluster.elect_for(Some(3), MEMBERS);
     cluster.until_leads(3).await;

@@ -2,12 +2,13 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
 use bytes::Bytes;
 use journal::{
-    AppendError, Claim, Identity, Journal, MemoryCluster, MemoryJournal, ReadError, Reader, SharedLog, Size,
+    AppendError, Claim, History, Identity, Journal, MemoryCluster, MemoryJournal, ReadError, Reader,
+    SharedLog, Size,
 };
 use model::{Effect, Event, Position, Revision};
 use parking_lot::{Condvar, Mutex};
@@ -63,6 +64,7 @@ impl MemberLog {
             reader: Arc::new(Replica {
                 log: cluster.reader(),
                 frozen: Mutex::new(None),
+                reached: AtomicI64::new(0),
             }),
             record: record.clone(),
             held: Arc::default(),
@@ -159,7 +161,16 @@ impl Journal for Writer {
 /// A member's replica: the log itself, or the log as it was.
 struct Replica {
     log: Arc<dyn Reader>,
-    frozen: Mutex<Option<Arc<dyn Reader>>>,
+    frozen: Mutex<Option<Frozen>>,
+    /// The newest row that the member has seen.
+    reached: AtomicI64,
+}
+
+/// The log as it was, with its last row.
+#[derive(Clone)]
+struct Frozen {
+    log: Arc<dyn Reader>,
+    newest: Position,
 }
 
 impl Replica {
@@ -169,14 +180,28 @@ impl Replica {
         replayed.expect("a log in memory");
         let mut copy = MemoryJournal::new();
         copy.append(&effects).expect("a log in memory");
-        *self.frozen.lock() = Some(copy.reader());
+        let rows = effects.iter().filter_map(event_of);
+        let newest = rows.map(|event| event.version.position).max();
+        *self.frozen.lock() = Some(Frozen {
+            log: copy.reader(),
+            newest: newest.unwrap_or_default(),
+        });
     }
 
     fn now(&self) -> Arc<dyn Reader> {
-        self.frozen
-            .lock()
-            .clone()
-            .unwrap_or_else(|| Arc::clone(&self.log))
+        let frozen = self.frozen.lock().clone();
+        frozen.map_or_else(|| Arc::clone(&self.log), |frozen| frozen.log)
+    }
+
+    /// The log, unless it lacks what the member has seen.
+    fn current(&self) -> Result<Arc<dyn Reader>, ReadError> {
+        match self.frozen.lock().clone() {
+            Some(frozen) if frozen.newest.0 < self.reached.load(Relaxed) => {
+                Err(ReadError::Failed("the replica is behind".into()))
+            }
+            Some(frozen) => Ok(frozen.log),
+            None => Ok(Arc::clone(&self.log)),
+        }
     }
 }
 
@@ -186,11 +211,15 @@ impl Reader for Replica {
     }
 
     fn values(&self, positions: &[Position]) -> Result<Vec<Option<Bytes>>, ReadError> {
-        self.now().values(positions)
+        self.current()?.values(positions)
     }
 
-    fn events(&self, from: Revision, budget: usize) -> Result<Vec<Event>, ReadError> {
-        self.now().events(from, budget)
+    fn events(&self, from: Revision, budget: usize) -> Result<History, ReadError> {
+        self.current()?.events(from, budget)
+    }
+
+    fn reached(&self, position: Position) {
+        self.reached.fetch_max(position.0, Relaxed);
     }
 
     fn size(&self) -> Result<Size, ReadError> {

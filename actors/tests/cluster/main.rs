@@ -3,6 +3,7 @@
 mod client;
 mod cluster;
 mod compaction;
+mod dice;
 mod followers;
 mod leader_changes;
 mod leases;
@@ -10,7 +11,10 @@ mod log;
 mod members;
 mod network;
 mod picture;
+mod random;
 mod reads;
 mod stale_leader;
+mod trouble;
 mod watcher;
+mod workload;
 mod writes;

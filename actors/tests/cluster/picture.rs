@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use actors::Store;
+use actors::{RequestError, Store};
 use bytes::Bytes;
 use model::{
     AlarmMember, Effect, HashKv, KeyValue, Lease, LeaseId, Position, RangeQuery, Revision, Scan, ScanStep,
@@ -10,7 +10,7 @@ use model::{
 };
 
 use crate::client::all;
-use crate::cluster::{Cluster, eventually};
+use crate::cluster::{Cluster, eventually, within};
 use crate::log::Record;
 use crate::members::MEMBERS;
 
@@ -185,18 +185,32 @@ async fn hashes(cluster: &Cluster) -> Vec<HashKv> {
     hashes
 }
 
+/// Asks until there is an answer: on a busy machine one may take longer than a test lets a request wait.
+async fn in_time<T>(what: &str, mut ask: impl AsyncFnMut() -> Result<T, RequestError>) -> T {
+    let answer = async {
+        loop {
+            match ask().await {
+                Err(RequestError::TimedOut) => {}
+                outcome => return outcome.expect("an answer"),
+            }
+        }
+    };
+    within(what, answer).await
+}
+
 /// Makes one member after the other the leader and checks that it knows every lease of the log, with its keys.
 pub async fn every_leader_knows_the_leases(cluster: &Cluster) {
     for id in MEMBERS {
         cluster.elect(id).await;
         let store = cluster.store(id);
         let model = Model::of(&cluster.record);
-        let mut known = store.leases().await.expect("leases");
+        let mut known = in_time("leases", || store.leases()).await;
         known.sort_unstable();
         let wanted: Vec<LeaseId> = model.leases().iter().map(|(lease, _)| lease.id).collect();
         assert_eq!(known, wanted, "member {id}");
         for (lease, keys) in model.leases() {
-            let reply = store.lease_time_to_live(lease.id, true).await.expect("a lease");
+            let asked = || store.lease_time_to_live(lease.id, true);
+            let reply = in_time("a lease", asked).await;
             assert_eq!(
                 (reply.granted_ttl, reply.keys),
                 (lease.ttl, keys),

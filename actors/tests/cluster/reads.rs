@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use model::{Alarm, AlarmAction, AlarmMember, Command};
+
 use crate::client::{look, put, read, submit, succeeded, value};
-use crate::cluster::{Cluster, eventually, within};
+use crate::cluster::{Cluster, answered, eventually, within};
 use crate::members::MEMBERS;
 
 #[tokio::test]
@@ -50,10 +52,7 @@ async fn many_reads_share_few_confirmations() {
             })
             .collect();
         for reading in reads {
-            within("a read", reading)
-                .await
-                .expect("no panic")
-                .expect("confirmed");
+            answered("a read", reading).await;
         }
         let asked = cluster.network.confirmations() - before;
         assert!(
@@ -96,4 +95,23 @@ async fn a_read_goes_on_when_the_leader_that_it_asked_is_gone() {
     }
     let answer = within("a write", waiting).await.expect("no panic");
     assert!(answer.is_ok(), "{answer:?}");
+}
+
+#[tokio::test]
+async fn an_alarm_raised_through_a_follower_shows_there_with_the_answer() {
+    let cluster = Cluster::led_by(1).await;
+    let raised = AlarmMember {
+        alarm: Alarm::Corrupt,
+        member_id: 0,
+    };
+    let store = cluster.store(2);
+    for _ in 0..50 {
+        for (action, shown) in [
+            (AlarmAction::Activate(raised), vec![raised]),
+            (AlarmAction::Deactivate(raised), vec![]),
+        ] {
+            store.submit(Command::Alarm(action)).await.expect("done");
+            assert_eq!(store.alarms(), shown);
+        }
+    }
 }

@@ -6,7 +6,7 @@ use actors::RequestError;
 use model::Revision;
 
 use crate::client::{look, put, submit, succeeded, swap, value};
-use crate::cluster::{Choices, Cluster, eventually, within};
+use crate::cluster::{Choices, Cluster, answered, eventually, within};
 use crate::members::MEMBERS;
 use crate::picture::all_agree_with_the_log;
 use crate::watcher::Watcher;
@@ -75,10 +75,7 @@ async fn it_appends_nothing_and_follows_once_it_is_told() {
         .expect("stored");
     cluster.network.heal();
     cluster.sees(1, Some(2));
-    within("an answer", waiting)
-        .await
-        .expect("no panic")
-        .expect("stored");
+    answered("an answer", waiting).await;
     all_agree_with_the_log(&cluster).await;
     watcher.hears_everything(&cluster).await;
     let texts: Vec<_> = watcher.events().into_iter().map(|event| event.value).collect();
@@ -116,16 +113,10 @@ async fn a_leader_without_a_majority_serves_nothing() {
     cluster.network.heal();
     cluster.network.isolate(2, [1]);
     cluster.until_leads(2).await;
-    within("an answer", answer)
-        .await
-        .expect("no panic")
-        .expect("stored");
+    answered("an answer", answer).await;
     let looked = within("an answer", looked).await.expect("no panic");
     assert!(succeeded(&looked.expect("answered")));
-    within("a read", read)
-        .await
-        .expect("no panic")
-        .expect("confirmed");
+    answered("a read", read).await;
     cluster.network.heal();
     all_agree_with_the_log(&cluster).await;
 }

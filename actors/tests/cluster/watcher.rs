@@ -101,6 +101,11 @@ impl Watcher {
         events
     }
 
+    /// Whether it has heard as much as was stored.
+    pub fn has_heard_everything(&self, cluster: &Cluster) -> bool {
+        self.heard.lock().events.len() >= self.wanted(cluster).len()
+    }
+
     /// Waits until it has heard everything that was stored, and nothing else.
     pub async fn hears_everything(&self, cluster: &Cluster) {
         let wanted = self.wanted(cluster);

@@ -4,7 +4,7 @@ use std::io::{self, Read};
 use std::path::Path;
 
 use bytes::{Buf as _, Bytes};
-use model::{Effect, Event, Position, Revision};
+use model::{Effect, Position, Revision};
 use parking_lot::Mutex;
 use rusqlite::{Connection, MAIN_DB, Result};
 
@@ -12,7 +12,7 @@ use super::select::PAGE_SIZE;
 use crate::sqlite::fault::read_error;
 use crate::sqlite::schema::{self, APPLICATION_ID, MIGRATIONS};
 use crate::sqlite::{select, snapshot};
-use crate::{ReadError, Size};
+use crate::{History, ReadError, Size};
 
 /// The places in an SQLite header that say whether there is a write-ahead log, which a database in memory
 /// cannot have. All of the log is in an image already.
@@ -86,8 +86,8 @@ impl Image {
         self.ask(|log| select::values(log, positions))
     }
 
-    pub(super) fn events(&self, from: Revision, budget: usize) -> std::result::Result<Vec<Event>, ReadError> {
-        self.ask(|log| select::events(log, from, budget))
+    pub(super) fn events(&self, from: Revision, budget: usize) -> std::result::Result<History, ReadError> {
+        self.ask(|log| select::history(log, from, budget))
     }
 
     pub(super) fn size(&self) -> std::result::Result<Size, ReadError> {

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use dqlite::client::Error;
-use model::{Effect, Event, Position, Revision};
+use model::{Effect, Position, Revision};
 use parking_lot::Mutex;
 
 use super::DqliteOptions;
@@ -14,7 +14,7 @@ use super::fault::Fault;
 use super::image::Image;
 use super::images::Images;
 use super::session::Session;
-use crate::{Identity, ReadError, Reader, Size};
+use crate::{History, Identity, ReadError, Reader, Size};
 
 /// How long a replica that is behind is left alone before it is looked at again.
 const REPLICA_AGAIN: Duration = Duration::from_millis(50);
@@ -133,7 +133,7 @@ impl Reader for DqliteReader {
         )
     }
 
-    fn events(&self, from: Revision, budget: usize) -> Result<Vec<Event>, ReadError> {
+    fn events(&self, from: Revision, budget: usize) -> Result<History, ReadError> {
         let horizon = self.horizon();
         self.ask(
             |leader| leader.events(from, budget, horizon),
@@ -142,7 +142,7 @@ impl Reader for DqliteReader {
     }
 
     /// The replica may be a moment behind what the leader has told this process already.
-    fn own_events(&self, from: Revision, budget: usize) -> Result<Vec<Event>, ReadError> {
+    fn own_events(&self, from: Revision, budget: usize) -> Result<History, ReadError> {
         let begun = Instant::now();
         loop {
             match self.images.reaching_if_any(self.horizon()) {

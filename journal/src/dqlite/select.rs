@@ -10,8 +10,8 @@ use super::fault::Fault;
 use super::kept::Kept;
 use super::row;
 use super::session::{Prepared, Session};
-use crate::Size;
 use crate::page::Budget;
+use crate::{History, Size};
 
 /// Rows looked up in one statement; what is left of its places is NULL, which no row has.
 const PLACES: [usize; 4] = [1, 8, 64, 512];
@@ -56,13 +56,14 @@ impl Session {
         })
     }
 
-    /// The events from this revision on, whole revisions only, until about `budget` bytes are full.
+    /// The events from this revision on, whole revisions only, until about `budget` bytes are full. How far the
+    /// log is compacted is asked last: whatever row was scrubbed by then had been compacted before.
     pub(super) fn events(
         &mut self,
         from: Revision,
         budget: usize,
         horizon: Position,
-    ) -> Result<Vec<Event>, Fault> {
+    ) -> Result<History, Fault> {
         self.run(async |log| {
             let row = log
                 .query_row(Kept::Text(FIRST_OF), &[Value::Integer(from.0)])
@@ -83,7 +84,13 @@ impl Session {
                     break;
                 }
             }
-            Ok(events)
+            let select = "SELECT compact_revision FROM meta";
+            let row = log.query_row(Kept::Text(select), &[]).await?;
+            let [compacted] = row::integers(row)?;
+            Ok(History {
+                events,
+                compact_revision: Revision(compacted),
+            })
         })
     }
 

@@ -4,14 +4,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use model::{Effect, Event, Position, Revision};
+use model::{Effect, Position, Revision};
 use parking_lot::Mutex;
 use rusqlite::{Connection, Result, Transaction};
 
 use super::activity::Counters;
 use super::fault::read_error;
 use super::{connection, select, snapshot};
-use crate::{Activity, Identity, ReadError, Reader, Size};
+use crate::{Activity, History, Identity, ReadError, Reader, Size};
 
 /// The reading side of a log on disk.
 pub(super) struct SqliteReader {
@@ -82,8 +82,8 @@ impl Reader for SqliteReader {
         self.at_one_point(|log| select::values(log, positions))
     }
 
-    fn events(&self, from: Revision, budget: usize) -> Result<Vec<Event>, ReadError> {
-        self.at_one_point(|log| select::events(log, from, budget))
+    fn events(&self, from: Revision, budget: usize) -> Result<History, ReadError> {
+        self.at_one_point(|log| select::history(log, from, budget))
     }
 
     fn size(&self) -> Result<Size, ReadError> {

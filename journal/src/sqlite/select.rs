@@ -5,6 +5,7 @@ use model::{Effect, Event, Position, Revision};
 use rusqlite::{Connection, OptionalExtension as _, Result};
 
 use super::row;
+use crate::History;
 use crate::page::Page;
 
 /// Hands every stored effect to `sink`: the compact revision, leases, alarms, then the events.
@@ -32,7 +33,14 @@ pub(crate) fn values(log: &Connection, positions: &[Position]) -> Result<Vec<Opt
 }
 
 /// The events from this revision on, whole revisions only, until about `budget` bytes are full.
-pub(crate) fn events(log: &Connection, from: Revision, budget: usize) -> Result<Vec<Event>> {
+pub(crate) fn history(log: &Connection, from: Revision, budget: usize) -> Result<History> {
+    Ok(History {
+        events: events(log, from, budget)?,
+        compact_revision: compact_revision(log)?,
+    })
+}
+
+fn events(log: &Connection, from: Revision, budget: usize) -> Result<Vec<Event>> {
     let Some(start) = first_of(log, from)? else {
         return Ok(Vec::new());
     };
@@ -56,11 +64,16 @@ pub(crate) fn pages(log: &Connection, pragma: &str) -> Result<u64> {
 }
 
 fn replay_meta(log: &Connection, sink: &mut dyn FnMut(Effect)) -> Result<()> {
-    let compacted = Revision(log.query_row("SELECT compact_revision FROM meta", (), |row| row.get(0))?);
+    let compacted = compact_revision(log)?;
     if compacted != Revision::NEVER_COMPACTED {
         sink(Effect::Compacted(compacted));
     }
     Ok(())
+}
+
+fn compact_revision(log: &Connection) -> Result<Revision> {
+    let mut select = log.prepare_cached("SELECT compact_revision FROM meta")?;
+    select.query_row((), |row| row.get(0)).map(Revision)
 }
 
 fn each(log: &Connection, sql: &str, mut visit: impl FnMut(&rusqlite::Row<'_>) -> Result<()>) -> Result<()> {

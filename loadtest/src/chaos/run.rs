@@ -16,6 +16,8 @@ use super::traffic::{Load, Traffic};
 
 /// MiB of each node's disk where disks are to be full.
 const DISK: u32 = 400;
+/// How many times longer than planned traffic may flow until there is enough of it.
+const LONGER: u32 = 6;
 
 /// What to run.
 #[derive(Clone, Debug)]
@@ -125,11 +127,21 @@ fn hurt(plan: &Plan, recorder: &Recorder) -> Result<(Vec<Fault>, Duration)> {
     let planned = faults::plan(&plan.faults, plan.nodes, plan.seed);
     let (end, least) = (begun + plan.duration, plan.faults.len());
     let done = faults::run(&mut cluster, &planned, recorder, end, least);
+    wait_for_calls(plan, recorder, begun);
     let duration = begun.elapsed();
     let finished = traffic.finish(plan.load.profile);
     let done = done?;
     finished?;
     Ok((done, duration))
+}
+
+/// On a machine that is busy, traffic goes on until there is enough of it to mean something, within reason.
+fn wait_for_calls(plan: &Plan, recorder: &Recorder, begun: Instant) {
+    let (calls, writes) = least(plan);
+    let enough = |amount: Amount| amount.answered >= calls && amount.writes >= writes;
+    while !enough(recorder.amount()) && begun.elapsed() < plan.duration * LONGER {
+        std::thread::sleep(Duration::from_millis(200));
+    }
 }
 
 /// Where clocks are to jump, nodes get theirs through libfaketime.
@@ -170,14 +182,20 @@ fn faketime() -> Option<PathBuf> {
     found.find(|path| path.is_file())
 }
 
+/// Calls that must have been answered, and writes among them.
+fn least(plan: &Plan) -> (usize, usize) {
+    let seconds = usize::try_from(plan.duration.as_secs()).unwrap_or(usize::MAX);
+    (seconds.saturating_mul(10), seconds.saturating_mul(3))
+}
+
 /// What must have happened for the checks to mean something.
 fn too_little(plan: &Plan, amount: &Amount, faults: &[Fault]) -> Vec<String> {
-    let seconds = usize::try_from(plan.duration.as_secs()).unwrap_or(usize::MAX);
+    let (calls, writes) = least(plan);
     let least = [
-        ("calls answered", amount.answered, seconds * 10),
-        ("writes", amount.writes, seconds * 3),
-        ("events", amount.events, seconds * 3),
-        ("notices of progress", amount.notices, seconds),
+        ("calls answered", amount.answered, calls),
+        ("writes", amount.writes, writes),
+        ("events", amount.events, writes),
+        ("notices of progress", amount.notices, writes / 3),
         ("faults", faults.len(), plan.faults.len()),
     ];
     let missing = least.into_iter().filter(|(_, number, least)| number < least);

@@ -14,8 +14,8 @@ import (
 // Environment variables that choose the server under test. The flag -backend comes
 // before the first; the test binaries of other modules know only the variables.
 const (
-	kindVariable      = "TAFFRAIL_BACKEND"
-	membersVariable   = "TAFFRAIL_MEMBERS"
+	kindVariable      = "KUBERNETES_TEST_BACKEND"
+	membersVariable   = "KUBERNETES_TEST_MEMBERS"
 	binaryVariable    = "TAFFRAIL_BIN"
 	directoryVariable = "KUBERNETES_BINARIES"
 )
@@ -69,7 +69,7 @@ type Options struct {
 	InMemory bool
 }
 
-// Selected is the kind of server that -backend or TAFFRAIL_BACKEND asks for.
+// Selected is the kind of server that -backend or KUBERNETES_TEST_BACKEND asks for.
 func Selected() (Kind, error) {
 	switch kind := Kind(*kindFlag); kind {
 	case Taffrail, Dqlite, Etcd:

@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Instant;
 
 use super::{Call, Hash, History, Moment, Note, Stream};
+use crate::chaos::report::Amount;
 
 /// A history that is being recorded. Clones record into the same one.
 #[derive(Clone, Debug)]
@@ -52,6 +53,12 @@ impl Recorder {
     /// Takes down a member's hash.
     pub fn member_hash(&self, hash: Hash) {
         self.history().hashes.push(hash);
+    }
+
+    /// How much was recorded so far; of watch streams, those that have ended.
+    #[must_use]
+    pub fn amount(&self) -> Amount {
+        Amount::of(&self.history())
     }
 
     /// What was recorded so far, taken away from the recorder.

@@ -27,7 +27,11 @@ impl Search<'_> {
             choices.truncate(1);
             return choices;
         }
-        choices.extend(self.compactions(&mut wanted));
+        let compactions = self.compactions(&mut wanted);
+        if let Some(harmless) = compactions.iter().find(|choice| self.is_harmless(**choice)) {
+            return vec![*harmless];
+        }
+        choices.extend(compactions);
         if self.left_at(revision) == 0 {
             choices.extend(self.next_revision(&mut wanted));
         }
@@ -65,6 +69,11 @@ impl Search<'_> {
         open.filter(|op| self.fits_or_wants(*op, wanted))
             .map(Choice::Op)
             .collect()
+    }
+
+    /// Taking a compaction that nothing need come before is never a loss.
+    fn is_harmless(&self, choice: Choice) -> bool {
+        matches!(choice, Choice::Op(op) if !self.prepared.contested_compactions.contains(&op))
     }
 
     /// Whatever can have made the next revision.
@@ -162,7 +171,11 @@ impl Search<'_> {
             return true;
         }
         if let What::Call(call) = self.prepared.ops[op].what {
-            wanted.leases.extend(call.request.leases());
+            let (reply, change) = self.state.apply(&call.request);
+            self.state.undo(change);
+            if is_about_leases(&reply, &call.outcome) {
+                wanted.leases.extend(call.request.leases());
+            }
             wanted.compaction |= call.outcome == Outcome::Refused(Refusal::Compacted);
         }
         false
@@ -195,6 +208,13 @@ impl Search<'_> {
         self.state.undo(change);
         quietly
     }
+}
+
+/// Whether a lease that is there or not makes the difference.
+fn is_about_leases(reply: &Reply, outcome: &Outcome) -> bool {
+    let is_about = |refusal: &Refusal| matches!(refusal, Refusal::LeaseNotFound | Refusal::LeaseExists);
+    matches!(reply, Reply::Refused(refusal) if is_about(refusal))
+        || matches!(outcome, Outcome::Refused(refusal) if is_about(refusal))
 }
 
 /// Whether events are those that were seen, or at least contain them.

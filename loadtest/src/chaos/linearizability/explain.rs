@@ -11,6 +11,8 @@ use crate::chaos::model::State;
 
 /// Steps before the dead end that a window begins with, in the order in which they are tried.
 const WINDOWS: [usize; 5] = [0, 8, 64, 512, usize::MAX];
+/// How many times what there is may be taken before a piece of a history counts as one that does not fail.
+const PATIENCE: usize = 20;
 /// Calls that are shown.
 const MOST_SHOWN: usize = 12;
 
@@ -99,7 +101,10 @@ fn shortest(history: &History, sightings: &Sightings) -> (Vec<Call>, Sightings) 
 
 fn fails(history: &History, sightings: &Sightings) -> bool {
     match Prepared::new(history, sightings) {
-        Ok(prepared) => matches!(Search::new(&prepared).run(), End::None(_)),
+        Ok(prepared) => {
+            let most = (prepared.ops.len() + prepared.classes.len()) * PATIENCE;
+            matches!(Search::new(&prepared).with_patience(most).run(), End::None(_))
+        }
         Err(_) => true,
     }
 }

@@ -98,6 +98,8 @@ pub(super) struct Prepared<'h> {
     pub(super) others: Vec<usize>,
     /// Leases for which the order of what is done to them may matter.
     pub(super) contested: HashSet<i64>,
+    /// Compactions that something else may have to come before, though it was not answered before them.
+    pub(super) contested_compactions: HashSet<usize>,
     /// What watches saw.
     pub(super) events: &'h BTreeMap<i64, Seen>,
     /// Reads that tell what was there at a revision, whenever they were made.
@@ -120,6 +122,7 @@ impl<'h> Prepared<'h> {
             writers: HashMap::new(),
             others: Vec::new(),
             contested: contested(&calls),
+            contested_compactions: HashSet::new(),
             events: &sightings.events,
             shown: match sightings.reads {
                 true => shown(history),
@@ -129,6 +132,7 @@ impl<'h> Prepared<'h> {
         calls.iter().try_for_each(|call| prepared.add(call))?;
         prepared.tighten(&sightings.seen, calls.len())?;
         prepared.sort();
+        prepared.contested_compactions = contested_compactions(&prepared.ops);
         prepared.classify(&calls);
         Ok(prepared)
     }
@@ -315,6 +319,45 @@ fn named_keys(request: &Request) -> Option<Vec<&Text>> {
         | Request::LeaseGrant { .. }
         | Request::LeaseRevoke { .. }
         | Request::Compact { .. } => None,
+    }
+}
+
+/// Compactions that overlap in time with an answer that needs less to be compacted: a smaller compaction, or a read
+/// of a revision that this one makes unreadable.
+fn contested_compactions(ops: &[Op]) -> HashSet<usize> {
+    let needs: Vec<_> = ops.iter().enumerate().filter_map(needs_uncompacted).collect();
+    let longest = needs.iter().map(|(_, op, _)| op.returned - op.invoked).max();
+    let contested = |(number, op, revision): &(usize, &Op, i64)| {
+        let end = needs.partition_point(|(_, other, _)| other.invoked <= op.returned);
+        let earliest = op.invoked.saturating_sub(longest.unwrap_or(0));
+        let near = needs[..end].iter().rev();
+        near.take_while(|(_, other, _)| other.invoked >= earliest)
+            .any(|(other, _, needed)| other != number && needed <= revision)
+    };
+    let compactions = needs.iter().filter(
+        |(_, op, _)| matches!(op.what, What::Call(call) if matches!(call.request, Request::Compact { .. })),
+    );
+    compactions
+        .filter(|compaction| contested(compaction))
+        .map(|(number, ..)| *number)
+        .collect()
+}
+
+/// An answered compaction or read of an old revision, and the revision. Ops are sorted by invocation up to those that
+/// are no calls.
+fn needs_uncompacted<'o, 'h>((number, op): (usize, &'o Op<'h>)) -> Option<(usize, &'o Op<'h>, i64)> {
+    let What::Call(Call {
+        request,
+        outcome: Outcome::Answered(_),
+        ..
+    }) = op.what
+    else {
+        return None;
+    };
+    match request {
+        Request::Compact { revision } => Some((number, op, *revision)),
+        Request::Range(range) if range.revision > 0 => Some((number, op, range.revision)),
+        _ => None,
     }
 }
 

@@ -77,6 +77,7 @@ pub(super) struct Search<'p> {
     count: usize,
     /// How many were ever taken.
     taken: usize,
+    most: usize,
     steps: Vec<Step>,
     branches: Vec<Branch>,
     visited: Visited,
@@ -104,12 +105,18 @@ impl<'p> Search<'p> {
             free: 0,
             count: 0,
             taken: 0,
+            most: MOST_STEPS,
             steps: Vec::new(),
             branches: Vec::new(),
             visited: Visited::default(),
             stuck: None,
             misfit: None,
         }
+    }
+
+    /// The same, giving up earlier.
+    pub(super) fn with_patience(self, most: usize) -> Self {
+        Self { most, ..self }
     }
 
     pub(super) fn run(mut self) -> End {
@@ -131,7 +138,7 @@ impl<'p> Search<'p> {
                 }
                 _ => self.branch(choices),
             };
-            if self.visited.len() > MOST_CONFIGURATIONS || self.taken > MOST_STEPS {
+            if self.visited.len() > MOST_CONFIGURATIONS || self.taken > self.most {
                 return End::Exhausted;
             }
             if !goes_on {
