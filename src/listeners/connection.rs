@@ -10,10 +10,10 @@ use hyper_util::server::conn::auto;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
-use super::at_once::AtOnce;
 use super::bind::Stream;
 use super::driven::drive;
 use super::gathered::Gathered;
+use super::requests::{Begun, Requests};
 use super::supervised::Supervised;
 use super::tls::Tls;
 use crate::door::Door;
@@ -64,11 +64,12 @@ pub(super) async fn serve(
 }
 
 async fn converse<S: Stream>(stream: S, door: Door, manner: &Manner) -> Result<()> {
-    let builder = builder(manner);
+    let requests = Requests::default();
+    let builder = builder(manner, requests.begun());
     let stream = Gathered::new(stream);
     let supervised = Supervised::new(stream.clone(), manner.keepalive.min_time);
     let connection = builder.serve_connection(TokioIo::new(supervised), door);
-    let mut driven = std::pin::pin!(drive(connection, stream.clone()));
+    let mut driven = std::pin::pin!(drive(connection, requests, stream.clone()));
     let ended = tokio::select! {
         ended = driven.as_mut() => ended,
         () = manner.stopping.cancelled() => {
@@ -81,8 +82,8 @@ async fn converse<S: Stream>(stream: S, door: Door, manner: &Manner) -> Result<(
     ended.map_err(|error| anyhow!(error))
 }
 
-fn builder(manner: &Manner) -> auto::Builder<AtOnce> {
-    let mut builder = auto::Builder::new(AtOnce);
+fn builder(manner: &Manner, begun: Begun) -> auto::Builder<Begun> {
+    let mut builder = auto::Builder::new(begun);
     builder
         .http1()
         .timer(TokioTimer::new())

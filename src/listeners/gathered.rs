@@ -6,10 +6,8 @@
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context, Poll, Wake, Waker, ready};
+use std::task::{Context, Poll, ready};
 
-use futures_util::task::AtomicWaker;
 use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
@@ -28,26 +26,6 @@ struct Inner<S> {
     gathered: Vec<u8>,
     /// Octets of these that are on their way already.
     written: usize,
-    arrival: Arc<Arrival>,
-    arrival_waker: Waker,
-}
-
-/// Tells the connection's task that the client can be heard again, and that this is why it was woken.
-#[derive(Default)]
-struct Arrival {
-    came: AtomicBool,
-    task: AtomicWaker,
-}
-
-impl Wake for Arrival {
-    fn wake(self: Arc<Self>) {
-        self.wake_by_ref();
-    }
-
-    fn wake_by_ref(self: &Arc<Self>) {
-        self.came.store(true, Ordering::Release);
-        self.task.wake();
-    }
 }
 
 impl<S> Clone for Gathered<S> {
@@ -59,24 +37,16 @@ impl<S> Clone for Gathered<S> {
 impl<S: AsyncRead + AsyncWrite + Unpin> Gathered<S> {
     /// Gathers what is written to `stream`.
     pub(super) fn new(stream: S) -> Self {
-        let arrival = Arc::new(Arrival::default());
         Self(Arc::new(Mutex::new(Inner {
             stream,
             gathered: Vec::new(),
             written: 0,
-            arrival_waker: Waker::from(Arc::clone(&arrival)),
-            arrival,
         })))
     }
 
     /// Writes what was gathered, as far as the client takes it.
     pub(super) fn write_out(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.0.lock().write_out(context)
-    }
-
-    /// Whether the client was heard of since this was asked last.
-    pub(super) fn was_heard(&self) -> bool {
-        self.0.lock().arrival.came.swap(false, Ordering::AcqRel)
     }
 }
 
@@ -141,9 +111,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Gathered<S> {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let inner = &mut *self.0.lock();
-        inner.arrival.task.register(context.waker());
-        let mut context = Context::from_waker(&inner.arrival_waker);
-        Pin::new(&mut inner.stream).poll_read(&mut context, buffer)
+        Pin::new(&mut inner.stream).poll_read(context, buffer)
     }
 }
 
@@ -250,18 +218,5 @@ mod tests {
             read.unwrap();
             assert!(seen == expected, "through a pipe of {pipe} octets");
         }
-    }
-
-    #[tokio::test]
-    async fn it_is_known_whether_the_client_was_heard() {
-        let (mut client, server) = duplex(64);
-        let owner = Gathered::new(server);
-        let mut library = owner.clone();
-        let mut buffer = [0; 8];
-        let read = futures_util::poll!(std::pin::pin!(library.read(&mut buffer)));
-        assert!(read.is_pending() && !owner.was_heard());
-        client.write_all(b"hello").await.unwrap();
-        assert!(owner.was_heard() && !owner.was_heard());
-        assert_eq!(library.read(&mut buffer).await.unwrap(), 5);
     }
 }

@@ -1,12 +1,12 @@
 //! The sockets that clients come to, and what is said through them.
 
-mod at_once;
 mod bind;
 mod connection;
 mod driven;
 mod frames;
 mod gathered;
 mod politeness;
+mod requests;
 mod supervised;
 mod tls;
 
