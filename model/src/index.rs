@@ -5,10 +5,15 @@
 //! older one wherever nothing changed since. That makes a count, and the rest of a page, cost what
 //! changed and not what the range holds.
 
+mod guide;
+#[cfg(test)]
+mod tests;
+
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use bytes::Bytes;
 
+use self::guide::Guide;
 use crate::{Event, KeyRange, KeyValue, Position, Revision, Value, Version};
 
 /// Keys per chunk before it is split. A larger chunk makes inserts move more memory, a smaller one
@@ -116,6 +121,8 @@ fn resident(event: &Event) -> Option<Bytes> {
 #[derive(Debug, Default)]
 struct Chunk {
     entries: Vec<Entry>,
+    /// The way to an entry.
+    guide: Guide,
     /// How many keys exist at the newest revision.
     live: usize,
     /// The newest revision of any key in the chunk.
@@ -128,10 +135,24 @@ impl Chunk {
     }
 
     fn search(&self, key: &[u8]) -> Result<usize, usize> {
-        self.entries.binary_search_by(|entry| entry.key.as_ref().cmp(key))
+        self.guide.search(key, |slot| self.entries[slot].key.as_ref())
+    }
+
+    fn insert(&mut self, slot: usize, event: &Event) {
+        self.live += usize::from(!event.is_delete());
+        self.entries.insert(slot, new_entry(event));
+        if !self.guide.insert(slot, &event.key) {
+            self.survey();
+        }
+    }
+
+    /// Other keys lie here than did before.
+    fn survey(&mut self) {
+        self.guide = Guide::to(self.entries.iter().map(|entry| entry.key.as_ref()));
     }
 
     fn recount(&mut self) {
+        self.survey();
         self.live = self
             .entries
             .iter()
@@ -176,6 +197,8 @@ pub(crate) struct Cursor {
 #[derive(Debug, Default)]
 pub struct Index {
     chunks: Vec<Chunk>,
+    /// The way to the chunk with a key: by their first keys.
+    guide: Guide,
     versions: usize,
     resident_bytes: usize,
     /// Where the eviction hand stands.
@@ -202,8 +225,10 @@ impl Index {
                 entry.supersede(event)
             }
             Err(slot) => {
-                chunk.live += usize::from(!event.is_delete());
-                chunk.entries.insert(slot, new_entry(event));
+                chunk.insert(slot, event);
+                if slot == 0 {
+                    self.begins_anew(at);
+                }
                 self.split_if_full(at, slot);
                 None
             }
@@ -222,13 +247,30 @@ impl Index {
         } else {
             length / 2
         });
+        let fits = self.guide.insert(at + 1, right.first_key());
         self.chunks.insert(at + 1, right);
+        if !fits {
+            self.survey();
+        }
+    }
+
+    /// The chunk at this place begins with another key than before.
+    fn begins_anew(&mut self, at: usize) {
+        if !self.guide.replace(at, self.chunks[at].first_key()) {
+            self.survey();
+        }
+    }
+
+    /// Chunks begin with other keys than they did before.
+    fn survey(&mut self) {
+        self.guide = Guide::to(self.chunks.iter().map(Chunk::first_key));
     }
 
     fn chunk_of(&self, key: &[u8]) -> usize {
-        self.chunks
-            .partition_point(|chunk| chunk.first_key() <= key)
-            .saturating_sub(1)
+        match self.guide.search(key, |at| self.chunks[at].first_key()) {
+            Ok(at) => at,
+            Err(after) => after.saturating_sub(1),
+        }
     }
 
     /// The entry of a key, whether it lives or not.
@@ -308,7 +350,9 @@ impl Index {
     }
 
     fn compact_chunk(&mut self, at: usize, compacted: Revision, dropped: &mut Vec<Position>) {
-        self.chunks[at].entries.retain_mut(|entry| {
+        let chunk = &mut self.chunks[at];
+        let before = chunk.entries.len();
+        chunk.entries.retain_mut(|entry| {
             entry.compact(compacted, dropped);
             let gone = entry.is_gone(compacted);
             if gone {
@@ -316,24 +360,33 @@ impl Index {
             }
             !gone
         });
+        if chunk.entries.len() < before && !chunk.entries.is_empty() {
+            chunk.survey();
+            self.begins_anew(at);
+        }
     }
 
     /// Removes an empty chunk, merges a small one into its left neighbour; returns the chunk to go on with.
     fn tidy_chunk(&mut self, at: usize) -> usize {
         let length = self.chunks[at].entries.len();
         if length == 0 {
-            self.chunks.remove(at);
+            self.remove_chunk(at);
             return at;
         }
         let fits = at > 0 && self.chunks[at - 1].entries.len() + length <= CHUNK_MAX - CHUNK_MIN;
         if length < CHUNK_MIN && fits {
-            let small = self.chunks.remove(at);
+            let small = self.remove_chunk(at);
             let left = &mut self.chunks[at - 1];
             left.entries.extend(small.entries);
             left.recount();
             return at;
         }
         at + 1
+    }
+
+    fn remove_chunk(&mut self, at: usize) -> Chunk {
+        self.guide.remove(at);
+        self.chunks.remove(at)
     }
 
     /// Pushes values out of memory until they take at most `budget` bytes, second-chance order,
