@@ -16,12 +16,13 @@ use tracing::Instrument;
 
 use crate::listeners::Purpose;
 use crate::metrics::{AnsweredBody, AskedBody, Call, RpcMetrics};
+use crate::services::{Called, Services};
 
 /// What lies behind the listeners.
 #[derive(Clone)]
 pub(crate) struct House {
     /// The gRPC services.
-    pub(crate) grpc: Router,
+    pub(crate) grpc: Services,
     /// Everything else.
     pub(crate) http: Router,
     /// Metrics and health alone.
@@ -35,7 +36,7 @@ pub(crate) struct House {
 /// The way into the house that one listener offers.
 #[derive(Clone)]
 pub(crate) struct Door {
-    grpc: Option<Router>,
+    grpc: Option<Services>,
     http: Option<Router>,
     calls: Arc<RpcMetrics>,
     request_spans: bool,
@@ -65,18 +66,17 @@ impl Door {
         match (is_grpc, &self.grpc, &self.http) {
             (true, Some(grpc), _) => {
                 let call = self.calls.begin(&request);
-                let request = request.map(|body| Body::new(AskedBody::new(body, call.clone())));
-                Answer::Routed {
-                    future: grpc.clone().call(request),
+                let request = request.map(|body| AskedBody::new(body, call.clone()));
+                Answer::Called {
+                    future: grpc.call(request),
                     call: Some(call),
                 }
             }
-            (_, _, Some(http)) => Answer::Routed {
+            (_, _, Some(http)) => Answer::Shown {
                 future: http.clone().call(request.map(Body::new)),
-                call: None,
             },
-            (_, Some(grpc), None) => Answer::Routed {
-                future: grpc.clone().call(request.map(Body::new)),
+            (_, Some(grpc), None) => Answer::Called {
+                future: grpc.call(request),
                 call: None,
             },
             (_, None, None) => Answer::Nobody,
@@ -108,10 +108,14 @@ pin_project! {
     /// The answer of the house, on its way.
     #[project = AnswerProjection]
     pub(crate) enum Answer {
-        Routed {
+        Called {
+            #[pin]
+            future: Called,
+            call: Option<Call>,
+        },
+        Shown {
             #[pin]
             future: axum::routing::future::RouteFuture<Infallible>,
-            call: Option<Call>,
         },
         Nobody,
     }
@@ -122,16 +126,22 @@ impl Future for Answer {
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         match self.project() {
-            AnswerProjection::Routed { future, call } => {
+            AnswerProjection::Shown { future } => {
                 let response = ready!(future.poll(context))?;
+                Poll::Ready(Ok(
+                    response.map(|body| AnsweredBody::uncounted(tonic::body::Body::new(body)))
+                ))
+            }
+            AnswerProjection::Called { future, call } => {
+                let response = ready!(future.poll(context));
                 Poll::Ready(Ok(match call.take() {
                     Some(call) => call.answered(response),
                     None => response.map(AnsweredBody::uncounted),
                 }))
             }
-            AnswerProjection::Nobody => {
-                Poll::Ready(Ok(Response::new(AnsweredBody::uncounted(Body::empty()))))
-            }
+            AnswerProjection::Nobody => Poll::Ready(Ok(Response::new(AnsweredBody::uncounted(
+                tonic::body::Body::empty(),
+            )))),
         }
     }
 }

@@ -17,7 +17,7 @@ use crate::http::{self, Site};
 use crate::listeners::{Listeners, Serving};
 use crate::metrics::{HealthMetrics, Metrics, RpcMetrics};
 use crate::notify;
-use crate::services::{self, MemberInfo, RequestLimits};
+use crate::services::{self, MemberInfo, RequestLimits, Services};
 use crate::settings::{Backend, ClusterSettings, Settings};
 use crate::signals::Signals;
 
@@ -213,15 +213,15 @@ impl Server {
         let calls = Arc::new(RpcMetrics::new(settings.extensive_metrics)?);
         let metrics = Arc::new(Metrics::new(Arc::clone(&calls)));
         let site = Site::new(self.store.clone(), metrics, Arc::new(HealthMetrics::default()));
-        let routes = services::routes(context);
+        let services = Services::new(context);
         let mut pages = http::router(site.clone());
         if settings.gateway {
-            pages = pages.merge(gateway::router(&routes, limits.max_message_bytes()));
+            pages = pages.merge(gateway::router(services.routes(), limits.max_message_bytes()));
         }
         Ok(House {
             http: pages,
             metrics: http::metrics_router(site),
-            grpc: routes.into_axum_router(),
+            grpc: services,
             calls,
             request_spans: settings.log.request_spans,
         })

@@ -71,7 +71,7 @@ impl Router {
     }
 
     fn route(&self, submit: Submit, since: Instant, context: &Context<Self>) {
-        match self.roles.now() {
+        match &*self.roles.look() {
             Role::Leading(office) if submit.office.is_none_or(|own| own == office.epoch) => {
                 self.decide(submit, &office.allocator);
             }
@@ -79,7 +79,7 @@ impl Router {
                 Ticket::new(submit.permit, submit.answer).answer(Err(RequestError::NotLeader));
             }
             Role::Following { peer, .. } => {
-                let forward = self.forward(since, context);
+                let (forward, peer) = (self.forward(since, context), Arc::clone(peer));
                 actix_rt::spawn(async move { forward.run(peer.as_ref(), submit).await });
             }
             _ => {

@@ -23,6 +23,8 @@ use bind::Socketed;
 use connection::Manner;
 use tls::Tls;
 
+pub(crate) use requests::step_aside;
+
 /// How long to wait before accepting again when the process is out of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 

@@ -12,7 +12,8 @@ use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use hyper::rt::Executor;
 use parking_lot::Mutex;
 
-type Request = Pin<Box<dyn Future<Output = ()> + Send>>;
+/// A request that is being served, unless that goes on elsewhere.
+struct Request(Option<Pin<Box<dyn Future<Output = ()> + Send>>>);
 
 thread_local! {
     /// Whether the request that is being polled asked for a task of its own.
@@ -43,18 +44,31 @@ where
 {
     /// A read that needs nothing but memory ends here.
     fn execute(&self, request: F) {
-        let mut request: Request = Box::pin(request);
-        APART.set(false);
+        let mut request = Request(Some(Box::pin(request)));
         // Who must wait is polled again, and leaves the waker then that counts.
         let mut context = Context::from_waker(Waker::noop());
-        if request.as_mut().poll(&mut context).is_ready() {
-            return;
-        }
-        if APART.take() {
-            tokio::spawn(request);
-        } else {
+        if Pin::new(&mut request).poll(&mut context).is_pending() {
             self.0.lock().push(request);
         }
+    }
+}
+
+impl Future for Request {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        let Some(served) = &mut self.0 else {
+            return Poll::Ready(());
+        };
+        APART.set(false);
+        if served.as_mut().poll(context).is_ready() {
+            return Poll::Ready(());
+        }
+        if APART.take() {
+            self.0.take().map(tokio::spawn);
+            return Poll::Ready(());
+        }
+        Poll::Pending
     }
 }
 
@@ -124,6 +138,23 @@ mod tests {
             done.send(tokio::task::id()).unwrap();
         });
         assert!(requests.begun.0.lock().is_empty());
+        assert_ne!(finished.await.unwrap(), here);
+    }
+
+    #[tokio::test]
+    async fn long_work_goes_on_elsewhere_also_after_a_wait() {
+        let mut requests = Requests::default();
+        let here = tokio::task::id();
+        let (go, wait) = oneshot::channel();
+        let (done, finished) = oneshot::channel();
+        requests.begun().execute(async move {
+            wait.await.unwrap();
+            step_aside().await;
+            done.send(tokio::task::id()).unwrap();
+        });
+        go.send(()).unwrap();
+        requests.drive(&mut Context::from_waker(Waker::noop()));
+        assert!(requests.waiting.is_empty());
         assert_ne!(finished.await.unwrap(), here);
     }
 }

@@ -8,13 +8,14 @@ use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
 use anyhow::Result;
-use axum::body::Body;
 use bytes::Bytes;
 use http::{HeaderMap, Request, Response};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::body::Incoming;
 use parking_lot::RwLock;
 use prost_reflect::DescriptorPool;
+use tonic::Status;
+use tonic::body::Body;
 
 use super::exposition::Exposition;
 use super::messages::{CODES, MessageWalker, Method, UNARY};
@@ -328,12 +329,12 @@ impl AnsweredBody {
 
 impl HttpBody for AnsweredBody {
     type Data = Bytes;
-    type Error = axum::Error;
+    type Error = Status;
 
     fn poll_frame(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
         let this = self.get_mut();
         let frame = ready!(Pin::new(&mut this.body).poll_frame(context));
         match &frame {

@@ -110,7 +110,7 @@ fn admit(headers: &mut HeaderMap) -> Result<(), Status> {
 pin_project! {
     /// A call that was refused at the door, or let in.
     #[project = InterceptedProjection]
-    pub(super) enum Intercepted<F> {
+    pub enum Intercepted<F> {
         Refused { refusal: Status },
         Passed { #[pin] call: F, path: Option<PathAndQuery> },
     }

@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use actors::{Committed, RangeChunk, RangeChunks};
-use model::{Command, RangeReply, Refusal, Reply, Revision, SortOrder, SortTarget};
+use model::{Command, KeyRange, RangeQuery, RangeReply, Refusal, Reply, Revision, SortOrder, SortTarget};
 use proto::etcdserverpb as pb;
 use proto::etcdserverpb::kv_server::Kv;
 use tonic::{Request, Response, Status};
 
 use super::streams::{Answers, Session, Shutdown, on_shutdown};
 use super::{Context, convert, request_size, status};
+use crate::listeners::step_aside;
 
 /// Reads and writes of keys.
 pub(super) struct KvService {
@@ -48,6 +49,15 @@ impl KvService {
     }
 }
 
+/// Pairs of an answer that are read and written out where the call came in; more would keep other calls of the same
+/// connection waiting. A page of kube-apiserver's has 500.
+const SHORT: i64 = 512;
+
+fn may_be_long(query: &RangeQuery) -> bool {
+    let limited = (1..=SHORT).contains(&query.limit) && query.sort_order == SortOrder::None;
+    !(limited || query.count_only || matches!(query.range, KeyRange::Single(_)))
+}
+
 /// The store answered a command with the reply to another one.
 pub(super) fn mismatched(reply: &Reply) -> Status {
     Status::internal(format!("the store answered with {reply:?}"))
@@ -59,6 +69,9 @@ impl Kv for KvService {
         let request = request.into_inner();
         let serializable = request.serializable;
         let query = convert::range_query(request).map_err(status::refused)?;
+        if may_be_long(&query) {
+            step_aside().await;
+        }
         self.linearize_unless(serializable).await?;
         let reply = self.context.store().range(query).await.map_err(status::status)?;
         Ok(Response::new(convert::range_response(
@@ -89,6 +102,7 @@ impl Kv for KvService {
         // A target without an order lets etcd sort each chunk for itself; key order is what can be resumed.
         (query.sort_order, query.sort_target) = (SortOrder::None, SortTarget::Key);
         self.linearize_unless(serializable).await?;
+        step_aside().await;
         let chunks = self
             .context
             .store()

@@ -1,7 +1,7 @@
 //! etcd's gRPC services: the only code that sees proto types.
 //!
 //! Each service translates a request, asks the [`Store`](actors::Store), and translates the answer; what a
-//! request means is decided behind the store. [`routes`] puts all of them behind the checks that etcd's interceptors make.
+//! request means is decided behind the store. [`Services`] puts all of them behind the checks that etcd's interceptors make.
 
 mod auth;
 mod cluster;
@@ -22,12 +22,23 @@ mod status;
 pub mod streams;
 mod watch;
 
+use std::convert::Infallible;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{self, Poll, ready};
 
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::Body as HttpBody;
+use interceptor::{Intercepted, Interceptor, InterceptorLayer};
+use pin_project_lite::pin_project;
 use proto::etcdserverpb as pb;
 use proto::{v3electionpb, v3lockpb};
+use tonic::body::Body;
 use tonic::codec::CompressionEncoding;
+use tonic::codegen::BoxFuture;
 use tonic::service::Routes;
+use tower::{Layer as _, Service as _};
 
 pub use context::{Context, MemberInfo, RequestLimits};
 
@@ -53,56 +64,138 @@ macro_rules! served {
     }};
 }
 
-/// All gRPC services of the server, ready to be added to what else listens on the port.
+/// All gRPC services of the server.
 ///
-/// Leftovers of snapshots that an earlier process did not finish are removed from the data directory.
-pub fn routes(context: Context) -> Routes {
-    maintenance::clear_leftovers(context.data_dir());
-    let shared = Arc::new(context);
-    let context = || Arc::clone(&shared);
-    let routes = Routes::new(served!(
-        pb::kv_server::KvServer,
-        kv::KvService::new(context()),
-        shared
-    ))
-    .add_service(served!(
-        pb::watch_server::WatchServer,
-        watch::WatchService::new(context()),
-        shared
-    ))
-    .add_service(served!(
-        pb::lease_server::LeaseServer,
-        lease::LeaseService::new(context()),
-        shared
-    ))
-    .add_service(served!(
-        pb::cluster_server::ClusterServer,
-        cluster::ClusterService::new(context()),
-        shared
-    ))
-    .add_service(served!(
-        pb::maintenance_server::MaintenanceServer,
-        maintenance::MaintenanceService::new(context()),
-        shared
-    ))
-    .add_service(served!(
-        pb::auth_server::AuthServer,
-        auth::AuthService::new(context()),
-        shared
-    ))
-    .add_service(served!(
-        v3lockpb::lock_server::LockServer,
-        lock::LockService::new(context()),
-        shared
-    ))
-    .add_service(served!(
-        v3electionpb::election_server::ElectionServer,
-        election::ElectionService::new(context()),
-        shared
-    ))
-    .add_service(health::service(shared.shutdown().clone()));
-    let store = shared.store().clone();
-    let has_leader = Arc::new(move || store.leader_id().is_some());
-    let interceptor = interceptor::InterceptorLayer::new(has_leader);
-    Routes::from(routes.into_axum_router().layer(interceptor)).prepare()
+/// What is called most is found by the beginning of its path; the rest is left to a router, which costs as much as a
+/// small read does.
+#[derive(Clone)]
+pub struct Services {
+    kv: Interceptor<pb::kv_server::KvServer<kv::KvService>>,
+    watch: Interceptor<pb::watch_server::WatchServer<watch::WatchService>>,
+    lease: Interceptor<pb::lease_server::LeaseServer<lease::LeaseService>>,
+    routes: Routes,
+    all: axum::Router,
+}
+
+impl Services {
+    /// The services of a member.
+    ///
+    /// Leftovers of snapshots that an earlier process did not finish are removed from the data directory.
+    pub fn new(context: Context) -> Self {
+        maintenance::clear_leftovers(context.data_dir());
+        let context = Arc::new(context);
+        let store = context.store().clone();
+        let has_leader = Arc::new(move || store.leader_id().is_some());
+        let interceptor = InterceptorLayer::new(has_leader);
+        let shared = || Arc::clone(&context);
+        let kv = served!(pb::kv_server::KvServer, kv::KvService::new(shared()), context);
+        let watch = served!(
+            pb::watch_server::WatchServer,
+            watch::WatchService::new(shared()),
+            context
+        );
+        let lease = served!(
+            pb::lease_server::LeaseServer,
+            lease::LeaseService::new(shared()),
+            context
+        );
+        let routes = Routes::new(kv.clone())
+            .add_service(watch.clone())
+            .add_service(lease.clone());
+        let routes = add_the_rest(routes, &context);
+        let routes = Routes::from(routes.into_axum_router().layer(interceptor.clone())).prepare();
+        Self {
+            kv: interceptor.layer(kv),
+            watch: interceptor.layer(watch),
+            lease: interceptor.layer(lease),
+            all: routes.clone().into_axum_router(),
+            routes,
+        }
+    }
+
+    /// All of them, by their paths.
+    pub fn routes(&self) -> &Routes {
+        &self.routes
+    }
+
+    /// Answers a call.
+    pub fn call<B>(&self, request: Request<B>) -> Called
+    where
+        B: HttpBody<Data = Bytes> + Send + 'static,
+        B::Error: Into<tonic::codegen::StdError> + Send,
+    {
+        let path = request.uri().path();
+        let service = path.strip_prefix("/etcdserverpb.").unwrap_or_default();
+        let call = match service.split('/').next() {
+            Some("KV") => self.kv.clone().call(request),
+            Some("Watch") => self.watch.clone().call(request),
+            Some("Lease") => self.lease.clone().call(request),
+            _ => {
+                let future = self.all.clone().call(request.map(tonic::body::Body::new));
+                return Called::Routed { future };
+            }
+        };
+        Called::Found { call }
+    }
+}
+
+fn add_the_rest(routes: Routes, context: &Arc<Context>) -> Routes {
+    let shared = || Arc::clone(context);
+    routes
+        .add_service(served!(
+            pb::cluster_server::ClusterServer,
+            cluster::ClusterService::new(shared()),
+            context
+        ))
+        .add_service(served!(
+            pb::maintenance_server::MaintenanceServer,
+            maintenance::MaintenanceService::new(shared()),
+            context
+        ))
+        .add_service(served!(
+            pb::auth_server::AuthServer,
+            auth::AuthService::new(shared()),
+            context
+        ))
+        .add_service(served!(
+            v3lockpb::lock_server::LockServer,
+            lock::LockService::new(shared()),
+            context
+        ))
+        .add_service(served!(
+            v3electionpb::election_server::ElectionServer,
+            election::ElectionService::new(shared()),
+            context
+        ))
+        .add_service(health::service(context.shutdown().clone()))
+}
+
+pin_project! {
+    /// A call under way.
+    #[project = CalledProjection]
+    pub enum Called {
+        Found { #[pin] call: Intercepted<BoxFuture<Response<Body>, Infallible>> },
+        Routed { #[pin] future: axum::routing::future::RouteFuture<Infallible> },
+    }
+}
+
+impl Future for Called {
+    type Output = Response<Body>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut task::Context<'_>) -> Poll<Response<Body>> {
+        match self.project() {
+            CalledProjection::Found { call } => call.poll(context).map(answer),
+            CalledProjection::Routed { future } => {
+                let response = ready!(future.poll(context));
+                Poll::Ready(answer(response).map(Body::new))
+            }
+        }
+    }
+}
+
+fn answer<B>(response: Result<Response<B>, Infallible>) -> Response<B> {
+    match response {
+        Ok(response) => response,
+        Err(never) => match never {},
+    }
 }

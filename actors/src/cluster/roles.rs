@@ -92,7 +92,12 @@ impl Roles {
 
     /// The role of this moment.
     pub(crate) fn now(&self) -> Role {
-        self.role.borrow().clone()
+        self.look().clone()
+    }
+
+    /// The role of this moment, which cannot change while it is looked at.
+    pub(crate) fn look(&self) -> watch::Ref<'_, Role> {
+        self.role.borrow()
     }
 
     /// The role once somebody leads.
