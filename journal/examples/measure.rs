@@ -65,25 +65,34 @@ fn cpu() -> Duration {
     Duration::from_nanos(first.unwrap_or(0))
 }
 
+/// What this process has had written to storage so far, in bytes.
+fn written() -> u64 {
+    let text = std::fs::read_to_string("/proc/self/io").unwrap_or_default();
+    let line = text.lines().find_map(|line| line.strip_prefix("write_bytes: "));
+    line.and_then(|number| number.parse().ok()).unwrap_or(0)
+}
+
 fn append(home: &Path) -> Outcome {
-    println!("batch rows/s cpu_us/row p50_us p99_us");
-    for batch in [1, 16, 64, 256, 1024] {
+    println!("batch rows/s cpu_us/row p50_us p99_us written_bytes/row");
+    for batch in [1, 16, 32, 64, 256, 1024] {
         let data_dir = home.join(batch.to_string());
         let (mut journal, _reader) = SqliteJournal::open(&data_dir, SqliteOptions::default())?;
         let total = if batch == 1 { 5_000 } else { 100_000 };
         let mut times = Times::default();
         let mut next = 1;
+        let written_before = written();
         while next < total {
             let effects = rows(next, batch);
             next += batch as i64;
             times.time(|| journal.append(&effects))?;
             journal.upkeep()?;
         }
+        let bytes = (written() - written_before) as f64 / next as f64;
         let [p50, p99, _] = times.percentiles();
         let rate = next as f64 / times.wall.as_secs_f64();
         let each = times.cpu.as_secs_f64() * 1e6 / next as f64;
         println!(
-            "{batch} {rate:.0} {each:.2} {} {}",
+            "{batch} {rate:.0} {each:.2} {} {} {bytes:.0}",
             p50.as_micros(),
             p99.as_micros()
         );
