@@ -131,11 +131,11 @@ mod tests {
     #[tokio::test]
     async fn long_work_goes_on_elsewhere() {
         let requests = Requests::default();
-        let here = tokio::task::id();
+        let here = tokio::task::try_id();
         let (done, finished) = oneshot::channel();
         requests.begun().execute(async move {
             step_aside().await;
-            done.send(tokio::task::id()).unwrap();
+            done.send(tokio::task::try_id()).unwrap();
         });
         assert!(requests.begun.0.lock().is_empty());
         assert_ne!(finished.await.unwrap(), here);
@@ -144,13 +144,13 @@ mod tests {
     #[tokio::test]
     async fn long_work_goes_on_elsewhere_also_after_a_wait() {
         let mut requests = Requests::default();
-        let here = tokio::task::id();
+        let here = tokio::task::try_id();
         let (go, wait) = oneshot::channel();
         let (done, finished) = oneshot::channel();
         requests.begun().execute(async move {
             wait.await.unwrap();
             step_aside().await;
-            done.send(tokio::task::id()).unwrap();
+            done.send(tokio::task::try_id()).unwrap();
         });
         go.send(()).unwrap();
         requests.drive(&mut Context::from_waker(Waker::noop()));
