@@ -24,6 +24,7 @@ pub fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Run(arguments) => run(arguments),
         Command::Compare(arguments) => compare::compare(&arguments),
+        Command::Limits(arguments) => compare::limits(&arguments),
         Command::Chaos(command) => chaos::command(command),
     };
     match outcome {
@@ -43,14 +44,17 @@ fn run(arguments: RunArguments) -> Result<bool> {
         endpoints,
         load,
         server_pid,
+        tls,
         json,
     } = arguments;
     let report = scenario::run(
         scenario,
         &Plan {
             endpoints,
+            dialer: tls.dialer()?,
             load,
-            server_pid,
+            server_pids: server_pid,
+            display: !json,
         },
     )?;
     if json {
