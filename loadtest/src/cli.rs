@@ -224,7 +224,7 @@ pub(crate) struct ContestArguments {
     /// Only these rows, by name.
     #[arg(long, value_delimiter = ',')]
     pub(crate) rows: Vec<String>,
-    /// Runs of each row on each server; some rows are measured less often [default: 5; 3 if quick].
+    /// Runs of each row on each server; some rows are measured less often [default: 5; 2 if quick].
     #[arg(long)]
     pub(crate) repeats: Option<usize>,
     /// How long each run measures [default: 5s; 1s if quick].

@@ -11,6 +11,7 @@ const fn row(name: &'static str, what: What, required: &'static [Requirement]) -
         what,
         quick: true,
         most_repeats: (3, 1),
+        usual_repeats: None,
         peer: false,
         required,
     }

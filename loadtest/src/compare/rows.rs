@@ -16,6 +16,8 @@ pub(crate) struct Row {
     pub(crate) quick: bool,
     /// Measured so often at most, whatever was asked for; and if it is quick.
     pub(crate) most_repeats: (usize, usize),
+    /// Measured so often if nothing is asked for, and if it is quick, where that differs from other rows.
+    pub(crate) usual_repeats: Option<(usize, usize)>,
     /// Measured on the peer, too.
     pub(crate) peer: bool,
     /// What must be reached.
@@ -87,7 +89,9 @@ pub(crate) enum Time {
 /// How much of everything.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Extent {
-    repeats: usize,
+    /// Runs of each row, if that was said.
+    repeats: Option<usize>,
+    usual_repeats: usize,
     duration: Duration,
     warmup: Duration,
     /// A short comparison.
@@ -98,11 +102,12 @@ impl Extent {
     /// The extent that goes with `quick`, where it is not said otherwise.
     pub(crate) fn new(quick: bool, repeats: Option<usize>, duration: Option<Duration>) -> Self {
         let (usual_repeats, usual_duration, warmup) = match quick {
-            true => (3, Duration::from_secs(1), Duration::from_millis(200)),
+            true => (2, Duration::from_secs(1), Duration::from_millis(200)),
             false => (5, Duration::from_secs(5), Duration::from_secs(1)),
         };
         Self {
-            repeats: repeats.unwrap_or(usual_repeats).max(1),
+            repeats,
+            usual_repeats,
             duration: duration.unwrap_or(usual_duration),
             warmup,
             quick,
@@ -116,7 +121,11 @@ impl Extent {
 
     /// Runs of this row on each server.
     pub(crate) fn repeats(&self, row: &Row) -> usize {
-        self.repeats.min(self.either(row.most_repeats))
+        let usual = row
+            .usual_repeats
+            .map_or(self.usual_repeats, |usual| self.either(usual));
+        let repeats = self.repeats.unwrap_or(usual).max(1);
+        repeats.min(self.either(row.most_repeats))
     }
 }
 
@@ -184,6 +193,7 @@ const fn row(
         what: What::Load(load(scenario, shape)),
         quick: true,
         most_repeats: ANY,
+        usual_repeats: None,
         peer: true,
         required,
     }
@@ -456,7 +466,7 @@ mod tests {
     fn what_is_said_beats_what_is_usual_but_not_what_a_row_allows() {
         let extent = Extent::new(true, Some(7), Some(Duration::from_secs(9)));
         assert_eq!(extent.repeats(&ROWS[0]), 7);
-        assert_eq!(Extent::new(true, None, None).repeats(&ROWS[0]), 3);
+        assert_eq!(Extent::new(true, None, None).repeats(&ROWS[0]), 2);
         let store = ROWS
             .iter()
             .find(|row| matches!(row.what, What::Store(..)))

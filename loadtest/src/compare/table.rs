@@ -49,11 +49,7 @@ fn lines(out: &mut Formatter<'_>, row: &Compared) -> fmt::Result {
 }
 
 fn line(out: &mut Formatter<'_>, name: &str, verdict: &Verdict) -> fmt::Result {
-    let label = verdict.metric.label();
-    let label = match &verdict.against {
-        None => label.to_owned(),
-        Some(row) => format!("{label}, against {row}"),
-    };
+    let label = labelled(verdict);
     let (low, high) = verdict.spread;
     let ratio = verdict.ratio.map(|ratio| format!("{ratio:.2}"));
     let spread = match verdict.ratio {
@@ -69,6 +65,15 @@ fn line(out: &mut Formatter<'_>, name: &str, verdict: &Verdict) -> fmt::Result {
         verdict.bound.map(described).unwrap_or_default(),
         verdict.met.map_or("", |met| if met { "yes" } else { "NO" })
     )
+}
+
+/// The figure's name, with the row that it is held against if that is one of Taffrail's own.
+pub(crate) fn labelled(verdict: &Verdict) -> String {
+    let label = verdict.metric.label();
+    match &verdict.against {
+        None => label.to_owned(),
+        Some(row) => format!("{label}, against {row}"),
+    }
 }
 
 /// What stands below the table: failures, a client at its limit, the distance to the disk, and the judgement.
@@ -92,7 +97,7 @@ fn conclusion(out: &mut Formatter<'_>, comparison: &Comparison) -> fmt::Result {
     let judged = comparison.judged().count();
     writeln!(out, "{} of {judged} requirements met", judged - missed.len())?;
     for (row, verdict) in missed {
-        writeln!(out, "  not met: {} {}", row.name, verdict.metric.label())?;
+        writeln!(out, "  not met: {} {}", row.name, labelled(verdict))?;
     }
     Ok(())
 }

@@ -10,17 +10,18 @@ use anyhow::{Context, Result};
 use bytes::Bytes;
 use http::Uri;
 use proto::etcdserverpb::{PutRequest, RangeRequest};
-use tokio::time::{sleep, timeout};
+use tokio::task::JoinSet;
+use tokio::time::sleep;
 
 use super::members::Members;
 use crate::client::wire::frame;
 use crate::client::{Dialer, Route};
 use crate::compare::sample::{Metric, Sample};
 
-/// How long a call may take before another is tried.
-const LIMIT: Duration = Duration::from_millis(500);
+/// Time between two writes that are tried.
+const EVERY: Duration = Duration::from_millis(10);
 
-/// Time between two calls of a client that gets no answer, or that reads.
+/// Time between two reads.
 const PAUSE: Duration = Duration::from_millis(2);
 
 /// How long reads go on before the leader is killed.
@@ -58,58 +59,37 @@ fn runtime() -> Result<tokio::runtime::Runtime> {
         .context("no runtime")
 }
 
-/// When the first write was acknowledged by any member.
+/// When the first write was acknowledged by any of these members. One is sent to each every few milliseconds, whether or
+/// not the last ones were answered: what a member holds back, or has passed on to the dead leader, delays no other.
 async fn first_write(dialer: &Dialer, members: &[Uri]) -> Result<Instant> {
-    let tries = members
-        .iter()
-        .map(|member| Box::pin(write_until_done(dialer, member)));
-    timeout(PATIENCE, first_of(tries.collect()))
-        .await
-        .context("no write was acknowledged after the leader's death")
-}
-
-/// The first of several futures to end.
-async fn first_of<F: Future<Output = Instant> + Unpin>(mut tries: Vec<F>) -> Instant {
-    std::future::poll_fn(move |context| {
-        for one in &mut tries {
-            if let std::task::Poll::Ready(moment) = std::pin::Pin::new(one).poll(context) {
-                return std::task::Poll::Ready(moment);
-            }
-        }
-        std::task::Poll::Pending
-    })
-    .await
-}
-
-async fn write_until_done(dialer: &Dialer, member: &Uri) -> Instant {
     let put = frame(&PutRequest {
         key: "failover".into(),
         value: "done".into(),
         ..Default::default()
     });
-    loop {
-        if matches!(
-            call(dialer, member, "/etcdserverpb.KV/Put", &put).await,
-            Ok(Ok(_))
-        ) {
-            return Instant::now();
-        }
-        sleep(PAUSE).await;
+    let mut routes = Vec::new();
+    for member in members {
+        routes.push(dialer.open(member).await?.route("/etcdserverpb.KV/Put")?);
     }
+    let deadline = Instant::now() + PATIENCE;
+    let mut tries = JoinSet::new();
+    let mut ticks = tokio::time::interval(EVERY);
+    while Instant::now() < deadline {
+        tokio::select! {
+            _ = ticks.tick() => {
+                for route in &routes {
+                    tries.spawn(write(route.clone(), put.clone()));
+                }
+            }
+            Some(Ok(Some(moment))) = tries.join_next() => return Ok(moment),
+        }
+    }
+    anyhow::bail!("no write was acknowledged after the leader's death")
 }
 
-async fn call(
-    dialer: &Dialer,
-    member: &Uri,
-    method: &'static str,
-    request: &Bytes,
-) -> Result<Result<()>, tokio::time::error::Elapsed> {
-    timeout(LIMIT, async {
-        let mut route = dialer.open(member).await?.route(method)?;
-        route.call(request.clone()).await?;
-        Ok(())
-    })
-    .await
+/// When the write was acknowledged; `None` if it was refused.
+async fn write(mut route: Route, put: Bytes) -> Option<Instant> {
+    route.call(put).await.ok().map(|_| Instant::now())
 }
 
 /// Reads one member without asking the others, and returns the longest time between two answers. One that fails is an

@@ -3,18 +3,28 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use http::Uri;
+use proto::etcdserverpb::{MemberListRequest, MemberListResponse};
 
 use super::certificates::{AUTHORITY, CERTIFICATE, Certificates, KEY};
 use crate::chaos::nodes::{Cluster, Comfort, Program};
 use crate::client::Dialer;
+use crate::client::wire::{decode, frame};
 use crate::compare::server::Leash;
 use crate::compare::store::Site;
 
 /// Members of a cluster.
 const MEMBERS: usize = 3;
+
+/// How long it may take until all of them vote.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How often they are looked at.
+const GLANCE: Duration = Duration::from_millis(50);
 
 /// What every member is started with; both servers take etcd's flags.
 const FLAGS: [&str; 11] = [
@@ -61,6 +71,7 @@ impl Members {
             ..Comfort::default()
         };
         let started = Cluster::start(&program, &folder, comfort).and_then(|cluster| {
+            wait_until_all_vote(&dialer, &cluster.members()[0].endpoint)?;
             let leader = cluster.leader()?;
             Ok((cluster, leader))
         });
@@ -101,6 +112,37 @@ impl Drop for Members {
     }
 }
 
+/// Waits until every member votes: before, a cluster is not what it will be, and need not outlive its leader.
+fn wait_until_all_vote(dialer: &Dialer, endpoint: &Uri) -> Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("no runtime")?;
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let list = runtime.block_on(member_list(dialer, endpoint));
+        if list.as_ref().is_ok_and(|list| voters(list) == MEMBERS) {
+            return Ok(());
+        }
+        anyhow::ensure!(Instant::now() < deadline, "not all members vote: {list:?}");
+        thread::sleep(GLANCE);
+    }
+}
+
+async fn member_list(dialer: &Dialer, endpoint: &Uri) -> Result<MemberListResponse> {
+    let request = frame(&MemberListRequest { linearizable: true });
+    let connection = dialer.open(endpoint).await?;
+    let answer = connection
+        .route("/etcdserverpb.Cluster/MemberList")?
+        .call(request)
+        .await?;
+    Ok(decode(answer)?)
+}
+
+fn voters(list: &MemberListResponse) -> usize {
+    list.members.iter().filter(|member| !member.is_learner).count()
+}
+
 /// TLS towards clients and between members, which all show certificates.
 fn security(folder: &Path) -> Vec<String> {
     let path = |name: &str| -> PathBuf { folder.join(name) };
@@ -115,4 +157,36 @@ fn security(folder: &Path) -> Vec<String> {
         "--client-cert-auth=true".to_owned(),
         "--peer-client-cert-auth=true".to_owned(),
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use proto::etcdserverpb::Member;
+
+    use super::*;
+
+    #[test]
+    fn learners_do_not_vote() {
+        let member = |is_learner| Member {
+            is_learner,
+            ..Default::default()
+        };
+        let list = MemberListResponse {
+            members: vec![member(false), member(true), member(false)],
+            ..Default::default()
+        };
+        assert_eq!(voters(&list), 2);
+    }
+
+    #[test]
+    fn every_member_is_given_certificates_both_ways() {
+        let flags = security(Path::new("/f"));
+        for flag in [
+            "--client-cert-auth=true",
+            "--peer-trusted-ca-file=/f/ca.crt",
+            "--key-file=/f/member.key",
+        ] {
+            assert!(flags.iter().any(|given| given == flag), "{flag}");
+        }
+    }
 }

@@ -34,7 +34,8 @@ const fn row(name: &'static str, load: ClusterLoad, required: &'static [Requirem
         name,
         what: What::Cluster(load),
         quick: true,
-        most_repeats: (5, 3),
+        most_repeats: ANY,
+        usual_repeats: None,
         peer: true,
         required,
     }
@@ -77,9 +78,10 @@ pub(crate) static CLUSTER_ROWS: [Row; 7] = [
         &[peer(Metric::P99, AtMost(1.0))],
     ),
     Row {
-        most_repeats: ANY,
+        // One death says little.
+        usual_repeats: Some((10, 3)),
         ..row(
-            FAILOVER,
+            "leader-killed",
             ClusterLoad::Failover,
             &[
                 peer(Metric::Failover, AtMost(1.0)),
@@ -100,9 +102,6 @@ pub(crate) static CLUSTER_ROWS: [Row; 7] = [
         ..row("idle", ClusterLoad::Idle, &[alone(Metric::Idle, AtMost(1.0))])
     },
 ];
-
-/// The row that is measured more often than others: one death says little.
-pub(super) const FAILOVER: &str = "leader-killed";
 
 /// Starts a cluster on empty data directories, measures it, and removes it.
 pub(super) fn measure(site: &Site<'_>, certificates: &Certificates, what: ClusterLoad) -> Result<Sample> {
