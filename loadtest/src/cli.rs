@@ -28,6 +28,10 @@ pub(crate) enum Command {
     Compare(CompareArguments),
     /// Start Taffrail alone and hold it against limits that need no peer.
     Limits(ContestArguments),
+    /// Run the same loads with ever more clients and on ever more keys, on Taffrail and a peer, for the report's curves.
+    Sweep(SweepArguments),
+    /// Turn results into one page with plots.
+    Report(ReportArguments),
     /// Start nodes, hurt them under traffic, and check everything that clients saw.
     #[command(subcommand)]
     Chaos(ChaosCommand),
@@ -233,6 +237,44 @@ pub(crate) struct ContestArguments {
     /// Write all figures of all runs here, as JSON, too.
     #[arg(long, value_name = "FILE")]
     pub(crate) json: Option<PathBuf>,
+}
+
+/// How to sweep.
+#[derive(Debug, Args)]
+pub(crate) struct SweepArguments {
+    /// The peer to compare with.
+    #[arg(long = "with", value_enum)]
+    pub(crate) peer: PeerName,
+    /// Where all figures are written, as JSON.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) json: PathBuf,
+    /// Short runs, and no more than 100,000 keys.
+    #[arg(long)]
+    pub(crate) quick: bool,
+    /// Taffrail's binary [default: target/release/taffrail in the repository].
+    #[arg(long)]
+    pub(crate) taffrail: Option<PathBuf>,
+    /// etcd's binary [default: the newest .cache/peers/etcd-*/etcd in the repository].
+    #[arg(long)]
+    pub(crate) etcd: Option<PathBuf>,
+    /// Folder for the data directories, which are removed afterwards [default: .cache/loadtest in the
+    /// repository].
+    #[arg(long)]
+    pub(crate) data: Option<PathBuf>,
+    /// How long each run measures [default: 5s; 1s if quick].
+    #[arg(long, value_parser = duration)]
+    pub(crate) duration: Option<Duration>,
+}
+
+/// What to make a page of.
+#[derive(Debug, Args)]
+pub(crate) struct ReportArguments {
+    /// Files that compare, limits, sweep or run --json have written.
+    #[arg(required = true)]
+    pub(crate) results: Vec<PathBuf>,
+    /// The page.
+    #[arg(long, short, default_value = "report.html")]
+    pub(crate) output: PathBuf,
 }
 
 impl Default for LoadArguments {

@@ -8,8 +8,10 @@ mod compare;
 mod keys;
 mod load;
 mod measure;
+mod page;
 mod report;
 mod scenario;
+mod sweep;
 
 use std::process::ExitCode;
 
@@ -25,6 +27,8 @@ pub fn main() -> ExitCode {
         Command::Run(arguments) => run(arguments),
         Command::Compare(arguments) => compare::compare(&arguments),
         Command::Limits(arguments) => compare::limits(&arguments),
+        Command::Sweep(arguments) => sweep::sweep(&arguments),
+        Command::Report(arguments) => page::report(&arguments),
         Command::Chaos(command) => chaos::command(command),
     };
     match outcome {

@@ -140,7 +140,7 @@ impl Contest {
             server_pids: vec![server.pid()],
             display: false,
         };
-        let report = scenario::run(load.scenario, &plan)?;
+        let report = scenario::run(load.scenario, &plan).with_context(|| server.last_words())?;
         server.stop()?;
         Ok(Sample::of_run(report, &plan))
     }

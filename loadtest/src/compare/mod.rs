@@ -23,12 +23,17 @@ use serde::{Deserialize, Serialize};
 use crate::cli::{CompareArguments, ContestArguments};
 #[cfg(test)]
 use cluster::CLUSTER_ROWS;
-pub(crate) use contender::{etcd_binary, repository};
+pub(crate) use contender::{Contender, etcd_binary, repository};
 use contest::Contest;
 #[cfg(test)]
 use limits::LIMIT_ROWS;
-use sample::Sample;
-use verdict::Verdict;
+pub(crate) use rows::Extent;
+#[cfg(test)]
+pub(crate) use sample::Metric;
+pub(crate) use sample::Sample;
+pub(crate) use server::{Leash, Server};
+pub(crate) use table::{figure, labelled};
+pub(crate) use verdict::{Bound, Verdict};
 
 /// Everything that a comparison found.
 #[derive(Debug, Serialize, Deserialize)]

@@ -114,6 +114,15 @@ impl Extent {
         }
     }
 
+    /// A load of that extent.
+    pub(crate) fn load(&self) -> LoadArguments {
+        LoadArguments {
+            duration: self.duration,
+            warmup: self.warmup,
+            ..LoadArguments::default()
+        }
+    }
+
     /// The second of two things if it is quick.
     pub(crate) fn either<T>(&self, (full, quick): (T, T)) -> T {
         if self.quick { quick } else { full }

@@ -133,10 +133,8 @@ impl Server {
         let child = child.with_context(|| format!("cannot start {}", self.contender.binary.display()))?;
         self.pid = child.id();
         *self.leash.hold() = Some((Some(child), self.folder.clone()));
-        self.wait_until_ready().with_context(|| {
-            let log = fs::read_to_string(&log).unwrap_or_default();
-            format!("{} does not get ready; its log:\n{log}", self.contender.name)
-        })?;
+        self.wait_until_ready()
+            .with_context(|| format!("it does not get ready; {}", self.last_words()))?;
         Ok(begun.elapsed())
     }
 
@@ -154,6 +152,13 @@ impl Server {
     /// Its data directory.
     pub(crate) fn data(&self) -> PathBuf {
         self.folder.join("data")
+    }
+
+    /// The end of its log.
+    pub(crate) fn last_words(&self) -> String {
+        let log = fs::read(self.folder.join("log")).unwrap_or_default();
+        let end = String::from_utf8_lossy(&log[log.len().saturating_sub(2000)..]).into_owned();
+        format!("{}'s log ends with\n{end}", self.contender.name)
     }
 
     /// Where it listens.

@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use bytes::Bytes;
-use proto::etcdserverpb::{LeaseKeepAliveRequest, LeaseKeepAliveResponse, PutRequest};
+use proto::etcdserverpb::request_op::Request;
+use proto::etcdserverpb::{LeaseKeepAliveRequest, LeaseKeepAliveResponse, PutRequest, RequestOp, TxnRequest};
 use tokio::task::JoinSet;
 
 use super::compaction::{Stage, write};
@@ -20,10 +21,16 @@ use crate::client::{CallError, Connection, Route, Stream};
 use crate::load::{Outcome, Scenario, Worker, empty};
 
 /// Grants in flight while preparing.
-const LANES: usize = 16;
+const LANES: usize = 64;
 
 /// Seconds that every lease lives: longer than granting all of them takes.
-const TIME_TO_LIVE: i64 = 15;
+const TIME_TO_LIVE: i64 = 20;
+
+/// Keys that are put with their leases in one transaction: below the 128 that etcd allows.
+const PUTS: usize = 100;
+
+/// Renewals that are sent ahead of their confirmation.
+const AHEAD: usize = 500;
 
 /// The kind of object that the leases hold.
 const KIND: &str = "leased";
@@ -64,7 +71,7 @@ impl Scenario for LeaseExpiry {
             let names = keys.map(|number| self.ground.keys.name(KIND, number)).collect();
             lanes.spawn(hold(
                 Granter::living(connection, TIME_TO_LIVE)?,
-                connection.route("/etcdserverpb.KV/Put")?,
+                connection.route("/etcdserverpb.KV/Txn")?,
                 names,
             ));
         }
@@ -90,39 +97,55 @@ impl Scenario for LeaseExpiry {
     }
 }
 
-/// Grants a lease for each name and puts the name with it.
+/// Grants a lease for each name and puts the names with them.
 async fn hold(mut granter: Granter, mut route: Route, names: Vec<Bytes>) -> Result<Vec<i64>, CallError> {
     let mut leases = Vec::with_capacity(names.len());
-    for key in names {
-        let lease = granter.grant().await?;
-        let put = PutRequest {
-            key,
-            value: Bytes::from_static(b"leased"),
-            lease,
+    for names in names.chunks(PUTS) {
+        let mut puts = Vec::with_capacity(names.len());
+        for key in names {
+            let lease = granter.grant().await?;
+            puts.push(leased(key, lease));
+            leases.push(lease);
+        }
+        let request = TxnRequest {
+            success: puts,
             ..Default::default()
         };
-        route.call(frame(&put)).await?;
-        leases.push(lease);
+        route.call(frame(&request)).await?;
     }
     Ok(leases)
 }
 
-/// Renews all leases over one stream without waiting between them; returns when the last renewal was confirmed.
+fn leased(key: &Bytes, lease: i64) -> RequestOp {
+    let put = PutRequest {
+        key: key.clone(),
+        value: Bytes::from_static(b"leased"),
+        lease,
+        ..Default::default()
+    };
+    RequestOp {
+        request: Some(Request::RequestPut(put)),
+    }
+}
+
+/// Renews all leases over one stream, many at once; returns when the last renewal was confirmed.
 async fn renew_all(connection: &Connection, leases: &[i64]) -> Result<Instant> {
     let mut stream = connection
         .route("/etcdserverpb.Lease/LeaseKeepAlive")?
         .stream()
         .await?;
-    for id in leases {
-        stream.send(frame(&LeaseKeepAliveRequest { id: *id }))?;
-    }
-    for _ in leases {
-        let answer = stream.next().await?.context("a keep-alive stream has ended")?;
-        let ttl = decode::<LeaseKeepAliveResponse>(answer)?.ttl;
-        anyhow::ensure!(
-            ttl > 0,
-            "a lease is gone before all are granted: use fewer --keys"
-        );
+    for some in leases.chunks(AHEAD) {
+        for id in some {
+            stream.send(frame(&LeaseKeepAliveRequest { id: *id }))?;
+        }
+        for _ in some {
+            let answer = stream.next().await?.context("a keep-alive stream has ended")?;
+            let ttl = decode::<LeaseKeepAliveResponse>(answer)?.ttl;
+            anyhow::ensure!(
+                ttl > 0,
+                "a lease is gone before all are granted: use fewer --keys"
+            );
+        }
     }
     Ok(Instant::now())
 }
