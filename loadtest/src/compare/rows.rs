@@ -452,10 +452,12 @@ mod tests {
 
     #[test]
     fn a_row_is_held_against_one_that_is_measured_before() {
-        for (number, row) in ROWS.iter().enumerate() {
-            for requirement in row.required {
-                if let Against::Row(name) = requirement.against {
-                    assert!(ROWS[..number].iter().any(|before| before.name == name), "{name}");
+        for rows in [&ROWS[..], &CLUSTER_ROWS, &LIMIT_ROWS] {
+            for (number, row) in rows.iter().enumerate() {
+                for requirement in row.required {
+                    if let Against::Row(name) = requirement.against {
+                        assert!(rows[..number].iter().any(|before| before.name == name), "{name}");
+                    }
                 }
             }
         }

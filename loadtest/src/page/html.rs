@@ -104,8 +104,10 @@ fn table(body: &mut String, comparison: &Comparison) {
     put(
         body,
         format_args!(
-            "<details><summary>All figures</summary>\n<table>\n<tr><th>row</th><th>figure</th><th>taffrail</th><th>{}</th>\
+            "<details{}><summary>All figures</summary>\n<table>\n<tr><th>row</th><th>figure</th><th>taffrail</th><th>{}</th>\
              <th>ratio</th><th>spread</th><th>required</th><th>met</th></tr>\n",
+            // What is held against nothing is in no picture.
+            if comparison.peer.is_none() { " open" } else { "" },
             escaped(other)
         ),
     );

@@ -9,10 +9,10 @@ use crate::compare::{Bound, Comparison, Verdict, labelled};
 /// Height of a requirement.
 const STEP: f64 = 22.0;
 /// Where the names end, and where the marks do.
-const LEFT: f64 = 330.0;
-const RIGHT: f64 = 830.0;
+const LEFT: f64 = 400.0;
+const RIGHT: f64 = 880.0;
 /// Width of the picture, with room for what is written at the right.
-const WIDTH: f64 = 920.0;
+const WIDTH: f64 = 970.0;
 /// Room for the scale.
 const TOP: f64 = 30.0;
 

@@ -27,8 +27,14 @@ use crate::load::{Outcome, Scenario, Worker, fill};
 /// Apiservers: each watches every kind of object once, however many clients it has itself.
 const APISERVERS: usize = 3;
 
-/// Kinds of objects. Those that are there from the start are the ground's: pods.
-const KINDS: [&str; 3] = ["pods", "leases", "events"];
+/// Pods that are there from the start and stay: the ground's.
+const PODS: &str = "pods";
+/// Pods that come and go. A kind of its own, so that lists and counts of the others can be checked.
+const BATCH_PODS: &str = "batch-pods";
+/// The nodes' Lease objects.
+const LEASES: &str = "leases";
+/// Events.
+const EVENTS: &str = "events";
 
 /// Bytes of a node's Lease object.
 const LEASE_OBJECT: usize = 400;
@@ -84,7 +90,7 @@ impl Scenario for Kubernetes {
             "there must be at least as many nodes as clients"
         );
         let names: Vec<_> = (0..load.nodes)
-            .map(|number| self.ground.keys.name(KINDS[1], number))
+            .map(|number| self.ground.keys.name(LEASES, number))
             .collect();
         let object = self
             .ground
@@ -97,7 +103,7 @@ impl Scenario for Kubernetes {
 
     async fn worker(&self, index: usize, connections: &[Connection]) -> Result<Apiserver> {
         if index < APISERVERS {
-            for kind in KINDS {
+            for kind in [PODS, BATCH_PODS, LEASES, EVENTS] {
                 let range = self.ground.keys.kind(kind);
                 let stream = watch::open(&connections[index % connections.len()], &range).await?;
                 tokio::spawn(follow(stream, Arc::clone(&self.lost)));
@@ -278,7 +284,7 @@ impl Apiserver {
     async fn renew(&mut self) -> Result<Outcome, CallError> {
         let chosen = self.random.below(self.nodes.len());
         let (number, revision) = &mut self.nodes[chosen];
-        let key = self.objects.keys.name(KINDS[1], *number);
+        let key = self.objects.keys.name(LEASES, *number);
         let request = TxnRequest {
             compare: vec![unmodified_since(&key, *revision)],
             success: vec![put(&key, &self.objects.lease_object())],
@@ -292,8 +298,7 @@ impl Apiserver {
     async fn lead_pod(&mut self) -> Result<Outcome, CallError> {
         match self.pod.take() {
             None => {
-                // A kind of its own: lists and counts of the ground's pods can be checked.
-                let key = self.objects.name("batch-pods");
+                let key = self.objects.name(BATCH_PODS);
                 let revision = self.write(&key, 0).await?;
                 self.pod = Some(Pod {
                     key,
@@ -329,7 +334,7 @@ impl Apiserver {
 
     async fn event(&mut self) -> Result<Outcome, CallError> {
         let lease = self.events.take().await?;
-        let key = self.objects.name(KINDS[2]);
+        let key = self.objects.name(EVENTS);
         let mut operation = put(&key, &self.objects.value);
         if let Some(Request::RequestPut(put)) = &mut operation.request {
             put.lease = lease;
