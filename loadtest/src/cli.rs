@@ -3,10 +3,12 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use anyhow::Result;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use http::Uri;
 
 use crate::chaos::ChaosCommand;
+use crate::client::Dialer;
 
 /// Puts load on anything that speaks etcd's v3 API and measures what it costs.
 #[derive(Debug, Parser)]
@@ -24,6 +26,12 @@ pub(crate) enum Command {
     Run(RunArguments),
     /// Start Taffrail and a peer, run the same load on both in turn, and print the ratios.
     Compare(CompareArguments),
+    /// Start Taffrail alone and hold it against limits that need no peer.
+    Limits(ContestArguments),
+    /// Run the same loads with ever more clients and on ever more keys, on Taffrail and a peer, for the report's curves.
+    Sweep(SweepArguments),
+    /// Turn results into one page with plots.
+    Report(ReportArguments),
     /// Start nodes, hurt them under traffic, and check everything that clients saw.
     #[command(subcommand)]
     Chaos(ChaosCommand),
@@ -42,6 +50,12 @@ pub(crate) enum ScenarioName {
     Page,
     /// Read all keys in one answer.
     List,
+    /// The same without values.
+    ListKeysOnly,
+    /// The same as they were before each was written once more.
+    ListHistoric,
+    /// Read all keys in pieces (RangeStream; etcd has it since 3.7).
+    RangeStream,
     /// Count all keys.
     Count,
     /// Create new keys in transactions as kube-apiserver does.
@@ -52,12 +66,22 @@ pub(crate) enum ScenarioName {
     TxnDelete,
     /// Each client writes the next key when all of its --watchers have seen the last one.
     Watch,
+    /// Each client holds --watchers watches of which nothing comes, and asks them for progress in turn.
+    WatchIdle,
     /// Grant leases.
     LeaseGrant,
     /// Keep leases alive, one stream a client.
     LeaseKeepalive,
     /// Revoke leases that hold no keys; ends when all --keys leases are gone.
     LeaseRevoke,
+    /// --keys leases expire together; one client watches their keys go, the others write; ends when all are gone.
+    LeaseExpiry,
+    /// One client compacts all superseded --revisions after a third of the duration, the others write; ends when they
+    /// are physically gone.
+    Compaction,
+    /// --nodes nodes renew their Lease objects, pods come and go, events have leases, controllers list, count and
+    /// watch, and compactions go on meanwhile.
+    Kubernetes,
     /// 30 % updates, 50 % gets, 10 % pages, 10 % creations and deletions, with 10 watchers.
     Mixed,
 }
@@ -74,12 +98,40 @@ pub(crate) struct RunArguments {
     /// The load.
     #[command(flatten)]
     pub(crate) load: LoadArguments,
-    /// Process of the server, on this machine, whose CPU time, memory and disk writes are measured.
-    #[arg(long)]
-    pub(crate) server_pid: Option<u32>,
+    /// Processes of the servers, on this machine, whose CPU time, memory and disk writes are measured and summed.
+    /// Several are separated by commas, or the flag is repeated.
+    #[arg(long, value_delimiter = ',')]
+    pub(crate) server_pid: Vec<u32>,
+    /// How servers with https:// endpoints are reached.
+    #[command(flatten)]
+    pub(crate) tls: TlsArguments,
     /// Print JSON instead of text.
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// Certificates, under etcdctl's names.
+#[derive(Clone, Debug, Default, Args)]
+pub(crate) struct TlsArguments {
+    /// Who must have signed the servers' certificates (PEM).
+    #[arg(long)]
+    pub(crate) cacert: Option<PathBuf>,
+    /// The client's certificate (PEM).
+    #[arg(long, requires = "key", requires = "cacert")]
+    pub(crate) cert: Option<PathBuf>,
+    /// Its private key (PEM).
+    #[arg(long, requires = "cert")]
+    pub(crate) key: Option<PathBuf>,
+}
+
+impl TlsArguments {
+    /// What opens connections with these certificates.
+    pub(crate) fn dialer(&self) -> Result<Dialer> {
+        match (&self.cacert, self.cert.as_deref().zip(self.key.as_deref())) {
+            (Some(authorities), identity) => Dialer::from_files(authorities, identity),
+            (None, _) => Ok(Dialer::default()),
+        }
+    }
 }
 
 /// How much load, and of what size.
@@ -109,10 +161,19 @@ pub(crate) struct LoadArguments {
     /// Keys (or leases) that are there before the load starts.
     #[arg(long, default_value_t = 10_000)]
     pub(crate) keys: usize,
+    /// Revisions that each of them has.
+    #[arg(long, default_value_t = 1)]
+    pub(crate) revisions: usize,
+    /// They are there already, from a run with the same sizes: nothing is emptied or filled.
+    #[arg(long)]
+    pub(crate) filled: bool,
+    /// Nodes of the scenario kubernetes.
+    #[arg(long, default_value_t = 1000)]
+    pub(crate) nodes: usize,
     /// Keys of a page.
     #[arg(long, default_value_t = 500)]
     pub(crate) page: usize,
-    /// Watchers of each client of the scenario watch.
+    /// Watchers of each client of the scenarios watch and watch-idle.
     #[arg(long, default_value_t = 100)]
     pub(crate) watchers: usize,
     /// Open loop: calls a second over all clients. Latency then counts from the moment a call was due.
@@ -139,7 +200,55 @@ pub(crate) struct CompareArguments {
     /// The peer to compare with.
     #[arg(long = "with", value_enum)]
     pub(crate) peer: PeerName,
-    /// Short runs: the whole comparison in under five minutes.
+    /// Members of each: 1, or 3 with TLS towards clients and between members. For 3, Taffrail must have been built with
+    /// Dqlite.
+    #[arg(long, default_value_t = 1)]
+    pub(crate) members: usize,
+    /// etcd's binary [default: the newest .cache/peers/etcd-*/etcd in the repository].
+    #[arg(long)]
+    pub(crate) etcd: Option<PathBuf>,
+    /// What is measured, and how often.
+    #[command(flatten)]
+    pub(crate) contest: ContestArguments,
+}
+
+/// What is measured, and how often.
+#[derive(Debug, Args)]
+pub(crate) struct ContestArguments {
+    /// Short runs and fewer repeats, in under five minutes; rows that take long are smaller.
+    #[arg(long)]
+    pub(crate) quick: bool,
+    /// Taffrail's binary [default: target/release/taffrail in the repository].
+    #[arg(long)]
+    pub(crate) taffrail: Option<PathBuf>,
+    /// Folder for the data directories, which are removed afterwards [default: .cache/loadtest in the
+    /// repository].
+    #[arg(long)]
+    pub(crate) data: Option<PathBuf>,
+    /// Only these rows, by name.
+    #[arg(long, value_delimiter = ',')]
+    pub(crate) rows: Vec<String>,
+    /// Runs of each row on each server; some rows are measured less often [default: 5; 2 if quick].
+    #[arg(long)]
+    pub(crate) repeats: Option<usize>,
+    /// How long each run measures [default: 5s; 1s if quick].
+    #[arg(long, value_parser = duration)]
+    pub(crate) duration: Option<Duration>,
+    /// Write all figures of all runs here, as JSON, too.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) json: Option<PathBuf>,
+}
+
+/// How to sweep.
+#[derive(Debug, Args)]
+pub(crate) struct SweepArguments {
+    /// The peer to compare with.
+    #[arg(long = "with", value_enum)]
+    pub(crate) peer: PeerName,
+    /// Where all figures are written, as JSON.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) json: PathBuf,
+    /// Short runs, and no more than 100,000 keys.
     #[arg(long)]
     pub(crate) quick: bool,
     /// Taffrail's binary [default: target/release/taffrail in the repository].
@@ -152,22 +261,48 @@ pub(crate) struct CompareArguments {
     /// repository].
     #[arg(long)]
     pub(crate) data: Option<PathBuf>,
-    /// Only these rows, by name.
-    #[arg(long, value_delimiter = ',')]
-    pub(crate) rows: Vec<String>,
-    /// Runs of each row on each server [default: 5; 3 if quick].
-    #[arg(long)]
-    pub(crate) repeats: Option<usize>,
-    /// How long each run measures [default: 5s; 1500ms if quick].
+    /// How long each run measures [default: 5s; 1s if quick].
     #[arg(long, value_parser = duration)]
     pub(crate) duration: Option<Duration>,
-    /// Print JSON instead of text.
-    #[arg(long)]
-    pub(crate) json: bool,
+}
+
+/// What to make a page of.
+#[derive(Debug, Args)]
+pub(crate) struct ReportArguments {
+    /// Files that compare, limits, sweep or run --json have written.
+    #[arg(required = true)]
+    pub(crate) results: Vec<PathBuf>,
+    /// The page.
+    #[arg(long, short, default_value = "report.html")]
+    pub(crate) output: PathBuf,
+}
+
+impl Default for LoadArguments {
+    /// What the command line says if nothing is said.
+    fn default() -> Self {
+        Self {
+            clients: 64,
+            connections: 4,
+            threads: 1,
+            duration: Duration::from_secs(5),
+            warmup: Duration::from_secs(1),
+            value_size: 1024,
+            key_size: 80,
+            keys: 10_000,
+            revisions: 1,
+            filled: false,
+            nodes: 1000,
+            page: 500,
+            watchers: 100,
+            rate: None,
+            prefix: "/registry/loadtest".to_owned(),
+            seed: 1,
+        }
+    }
 }
 
 /// Reads `5s`, `500ms` or `2m`.
-pub(crate) fn duration(text: &str) -> Result<Duration, String> {
+pub(crate) fn duration(text: &str) -> std::result::Result<Duration, String> {
     let unit_start = text.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(text.len());
     let (number, unit) = text.split_at(unit_start);
     let number: f64 = number
@@ -184,13 +319,35 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
+    use clap::{CommandFactory, Parser};
 
     use super::*;
 
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn defaults_are_the_same_everywhere() {
+        let Command::Run(arguments) = Cli::parse_from(["loadtest", "run", "put"]).command else {
+            panic!("not a run");
+        };
+        assert_eq!(
+            format!("{:?}", arguments.load),
+            format!("{:?}", LoadArguments::default())
+        );
+    }
+
+    #[test]
+    fn several_processes_may_be_named_in_either_way() {
+        let parse = |arguments: &[&str]| Cli::parse_from([&["loadtest", "run", "put"], arguments].concat());
+        for arguments in [
+            &["--server-pid", "1,2"][..],
+            &["--server-pid", "1", "--server-pid", "2"],
+        ] {
+            assert!(matches!(parse(arguments).command, Command::Run(run) if run.server_pid == [1, 2]));
+        }
     }
 
     #[test]

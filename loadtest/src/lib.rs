@@ -8,8 +8,10 @@ mod compare;
 mod keys;
 mod load;
 mod measure;
+mod page;
 mod report;
 mod scenario;
+mod sweep;
 
 use std::process::ExitCode;
 
@@ -24,6 +26,9 @@ pub fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Run(arguments) => run(arguments),
         Command::Compare(arguments) => compare::compare(&arguments),
+        Command::Limits(arguments) => compare::limits(&arguments),
+        Command::Sweep(arguments) => sweep::sweep(&arguments),
+        Command::Report(arguments) => page::report(&arguments),
         Command::Chaos(command) => chaos::command(command),
     };
     match outcome {
@@ -43,14 +48,17 @@ fn run(arguments: RunArguments) -> Result<bool> {
         endpoints,
         load,
         server_pid,
+        tls,
         json,
     } = arguments;
     let report = scenario::run(
         scenario,
         &Plan {
             endpoints,
+            dialer: tls.dialer()?,
             load,
-            server_pid,
+            server_pids: server_pid,
+            display: !json,
         },
     )?;
     if json {

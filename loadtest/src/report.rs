@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Display, Formatter};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::load::{Latency, Plan, Summary};
 use crate::measure::Usage;
@@ -11,7 +11,7 @@ use crate::measure::Usage;
 const BUSY_CLIENT: f64 = 0.85;
 
 /// The figures of one run.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct RunReport {
     /// The kind of load.
     pub(crate) scenario: String,
@@ -21,6 +21,8 @@ pub(crate) struct RunReport {
     pub(crate) connections: usize,
     /// Threads of the client.
     pub(crate) threads: usize,
+    /// Keys or leases at the start.
+    pub(crate) keys: usize,
     /// Calls a second that were due; none in a closed loop.
     pub(crate) rate: Option<f64>,
     /// What the clients saw.
@@ -34,6 +36,8 @@ pub(crate) struct RunReport {
     pub(crate) client_cpu_us: f64,
     /// Bytes that the server wrote to storage, an operation.
     pub(crate) write_bytes: Option<f64>,
+    /// Fsyncs of the server's log of writes, an operation.
+    pub(crate) fsyncs: Option<f64>,
     /// The client, not the server, may have been the limit.
     pub(crate) client_was_busy: bool,
 }
@@ -49,10 +53,12 @@ impl RunReport {
             write_bytes: server
                 .and_then(|server| server.write_bytes)
                 .map(|bytes| each(bytes as f64)),
+            fsyncs: usage.fsyncs.map(|fsyncs| each(fsyncs as f64)),
             client_was_busy: usage.cores(usage.client_cpu) > BUSY_CLIENT * plan.load.threads as f64,
             scenario,
             clients: plan.load.clients,
             connections: plan.load.connections,
+            keys: plan.load.keys,
             threads: plan.load.threads,
             rate: plan.load.rate,
             summary,
@@ -125,6 +131,12 @@ impl RunReport {
         }
         if let Some(bytes) = self.write_bytes {
             writeln!(out, "  disk writes     {bytes:.0} bytes each")?;
+        }
+        if let Some(fsyncs) = self.fsyncs {
+            writeln!(
+                out,
+                "  fsyncs          {fsyncs:.3} each, of the log of writes, as the server counts them"
+            )?;
         }
         let busy = if self.client_was_busy {
             " - THE CLIENT MAY BE THE LIMIT, try more --threads"

@@ -2,6 +2,7 @@
 //! pieces that arrived. The load generator shares the machine with the server, so what it does not do is left
 //! for the server.
 
+mod dial;
 mod segments;
 mod stream;
 #[cfg(test)]
@@ -15,14 +16,16 @@ use bytes::Bytes;
 use h2::RecvStream;
 use h2::client::{ResponseFuture, SendRequest};
 use http::{HeaderMap, Request, Uri};
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncWrite};
 
+pub use dial::Dialer;
+pub(crate) use dial::{Identity, address_of};
 pub(crate) use segments::Segments;
 pub(crate) use stream::Stream;
 
 /// Receive window of a stream and of a connection, in bytes: large enough that a list of 10,000 keys is never
 /// held up by the client.
-const WINDOW: u32 = 64 << 20;
+pub(crate) const WINDOW: u32 = 64 << 20;
 
 /// Why a call failed.
 #[derive(Debug, thiserror::Error)]
@@ -60,22 +63,15 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    /// Connects to `endpoint`, such as `http://127.0.0.1:2379`, and serves the connection from a task of the
-    /// current runtime.
-    pub(crate) async fn open(endpoint: &Uri) -> anyhow::Result<Self> {
-        let address = address_of(endpoint)?;
-        let socket = TcpStream::connect(&address)
-            .await
-            .with_context(|| format!("cannot reach {address}"))?;
-        Self::over(socket, endpoint).await
-    }
-
-    /// Speaks HTTP/2 on a socket that is connected already.
-    pub(crate) async fn over(socket: TcpStream, endpoint: &Uri) -> anyhow::Result<Self> {
-        socket.set_nodelay(true)?;
+    /// Speaks HTTP/2 on a socket that is connected already, and serves the connection from a task of the current
+    /// runtime. `window` is how many bytes of answers may be under way, on a stream and on the connection.
+    pub(crate) async fn over<S>(socket: S, endpoint: &Uri, window: u32) -> anyhow::Result<Self>
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
         let (sender, driver) = h2::client::Builder::new()
-            .initial_window_size(WINDOW)
-            .initial_connection_window_size(WINDOW)
+            .initial_window_size(window)
+            .initial_connection_window_size(window)
             .enable_push(false)
             .handshake(socket)
             .await
@@ -101,21 +97,6 @@ impl Connection {
             head,
         })
     }
-}
-
-/// Host and port of an endpoint; only plain HTTP is spoken.
-pub(crate) fn address_of(endpoint: &Uri) -> anyhow::Result<String> {
-    anyhow::ensure!(
-        endpoint.scheme_str() == Some("http"),
-        "only http:// endpoints are supported: {endpoint}"
-    );
-    let authority = endpoint
-        .authority()
-        .with_context(|| format!("no host in {endpoint}"))?;
-    let port = authority
-        .port_u16()
-        .with_context(|| format!("no port in {endpoint}"))?;
-    Ok(format!("{}:{port}", authority.host()))
 }
 
 /// One method on one connection, with everything prepared that is the same for each call.

@@ -38,6 +38,11 @@ impl Stream {
         Ok(self.body.send_data(message, false)?)
     }
 
+    /// Sends one framed message, and says that it is the only one or the last.
+    pub(crate) fn send_last(&mut self, message: Bytes) -> Result<(), CallError> {
+        Ok(self.body.send_data(message, true)?)
+    }
+
     /// Says that no more messages will be sent.
     pub(crate) fn finish(&mut self) -> Result<(), CallError> {
         Ok(self.body.send_data(Bytes::new(), true)?)

@@ -88,7 +88,8 @@ async fn connection() -> Connection {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let endpoint = format!("http://{}", listener.local_addr().expect("an address"));
     tokio::spawn(serve(listener));
-    Connection::open(&endpoint.parse().expect("an address"))
+    Dialer::default()
+        .open(&endpoint.parse().expect("an address"))
         .await
         .expect("a connection")
 }
@@ -164,12 +165,13 @@ fn a_missing_status_is_no_success() {
 }
 
 #[test]
-fn an_endpoint_needs_plain_http_and_a_port() {
+fn an_endpoint_needs_http_and_a_port() {
     let address = |text: &'static str| address_of(&Uri::from_static(text));
     assert_eq!(
         address("http://127.0.0.1:2379").expect("an address"),
         "127.0.0.1:2379"
     );
-    assert!(address("https://127.0.0.1:2379").is_err());
+    assert!(address("https://127.0.0.1:2379").is_ok());
+    assert!(address("unix://127.0.0.1:2379").is_err());
     assert!(address("http://127.0.0.1").is_err());
 }

@@ -83,6 +83,19 @@ pub(crate) fn range_summary(answer: impl Buf) -> Result<RangeSummary, CallError>
     Ok(summary)
 }
 
+/// Counts the keys of an encoded `RangeStreamResponse`, whose only field is a `RangeResponse`.
+pub(crate) fn piece_summary(mut piece: Bytes) -> Result<RangeSummary, CallError> {
+    if piece.is_empty() {
+        return Ok(RangeSummary::default());
+    }
+    let (field, wire) = decode_key(&mut piece)?;
+    let length = decode_varint(&mut piece)?;
+    if (field, wire, length) != (1, WireType::LengthDelimited, piece.len() as u64) {
+        return Err(CallError::Malformed("no piece of a range".to_owned()));
+    }
+    range_summary(piece)
+}
+
 /// What a `WatchResponse` says, without its events.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct WatchSummary {
@@ -113,7 +126,7 @@ pub(crate) fn decode<M: Message + Default>(answer: impl Buf) -> Result<M, Decode
 
 #[cfg(test)]
 mod tests {
-    use proto::etcdserverpb::{RangeResponse, ResponseHeader, WatchResponse};
+    use proto::etcdserverpb::{RangeResponse, RangeStreamResponse, ResponseHeader, WatchResponse};
     use proto::mvccpb::{Event, KeyValue};
 
     use super::*;
@@ -157,6 +170,20 @@ mod tests {
                 more: true
             }
         );
+    }
+
+    #[test]
+    fn a_piece_of_a_stream_is_summed_up_like_a_range() {
+        let piece = RangeStreamResponse {
+            range_response: Some(RangeResponse {
+                kvs: vec![pair(b"a"), pair(b"b")],
+                ..Default::default()
+            }),
+        };
+        let bytes = Bytes::from(piece.encode_to_vec());
+        assert_eq!(piece_summary(bytes.clone()).expect("a summary").keys, 2);
+        assert!(piece_summary(bytes.slice(..bytes.len() - 1)).is_err());
+        assert_eq!(piece_summary(Bytes::new()).expect("a summary").keys, 0);
     }
 
     #[test]

@@ -1,158 +1,109 @@
-//! Two servers under the same load, in turn, on the same disk.
+//! Two servers under the same load, in turn, on the same disk; and one alone against fixed limits.
 
+mod cluster;
+mod contender;
+mod contest;
 mod disk;
-mod peer;
+mod limits;
 mod rows;
+mod sample;
 mod server;
+mod stalled;
+mod store;
 mod table;
 mod verdict;
 
-use std::fs;
-use std::path::PathBuf;
-use std::sync::Arc;
-use std::time::Duration;
+use std::fs::File;
+use std::io::BufWriter;
+use std::path::Path;
 
 use anyhow::{Context, Result};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
-use crate::cli::CompareArguments;
-use crate::load::Plan;
-use crate::report::RunReport;
-use crate::scenario;
-use peer::Peer;
-pub(crate) use peer::{etcd_binary, repository};
-use rows::{Extent, ROWS, Row};
-use server::{Leash, Server};
-use verdict::Verdict;
+use crate::cli::{CompareArguments, ContestArguments};
+#[cfg(test)]
+use cluster::CLUSTER_ROWS;
+pub(crate) use contender::{Contender, etcd_binary, repository};
+use contest::Contest;
+#[cfg(test)]
+use limits::LIMIT_ROWS;
+pub(crate) use rows::Extent;
+#[cfg(test)]
+pub(crate) use sample::Metric;
+pub(crate) use sample::Sample;
+pub(crate) use server::{Leash, Server};
+pub(crate) use table::{figure, labelled};
+pub(crate) use verdict::{Bound, Verdict};
 
 /// Everything that a comparison found.
-#[derive(Debug, Serialize)]
-struct Comparison {
-    /// Name of the peer.
-    peer: &'static str,
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Comparison {
+    /// Name of the peer, if there is one.
+    pub(crate) peer: Option<String>,
     /// What one write with its fdatasync costs on this disk, in microseconds: the median.
-    disk_sync_us: f64,
+    pub(crate) disk_sync_us: f64,
+    /// Runs were short, and some rows smaller.
+    pub(crate) quick: bool,
     /// The rows.
-    rows: Vec<Compared>,
+    pub(crate) rows: Vec<Compared>,
 }
 
 /// One row, measured.
-#[derive(Debug, Serialize)]
-struct Compared {
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Compared {
     /// Name of the row.
-    name: &'static str,
-    /// The runs against Taffrail, in order.
-    taffrail: Vec<RunReport>,
-    /// The runs against the peer, each taken right after Taffrail's.
-    peer: Vec<RunReport>,
+    pub(crate) name: String,
+    /// What Taffrail came to, in order.
+    pub(crate) taffrail: Vec<Sample>,
+    /// What the peer came to, each time right after Taffrail.
+    pub(crate) peer: Vec<Sample>,
     /// The figures side by side.
-    verdicts: Vec<Verdict>,
+    pub(crate) verdicts: Vec<Verdict>,
+}
+
+impl Comparison {
+    /// Everything that something is required of.
+    pub(crate) fn judged(&self) -> impl Iterator<Item = (&Compared, &Verdict)> {
+        let all = self
+            .rows
+            .iter()
+            .flat_map(|row| row.verdicts.iter().map(move |verdict| (row, verdict)));
+        all.filter(|(_, verdict)| verdict.met.is_some())
+    }
+
+    /// What is not met.
+    pub(crate) fn missed(&self) -> impl Iterator<Item = (&Compared, &Verdict)> {
+        self.judged().filter(|(_, verdict)| verdict.met == Some(false))
+    }
 }
 
 /// Runs the comparison and prints it; false if a requirement is not met.
 pub(crate) fn compare(arguments: &CompareArguments) -> Result<bool> {
-    let contest = Contest::new(arguments)?;
-    let disk_sync_us = disk::median_sync(&contest.data)?.as_secs_f64() * 1e6;
-    let rows = contest
-        .rows
-        .iter()
-        .map(|row| contest.measure(row))
-        .collect::<Result<_>>()?;
-    let comparison = Comparison {
-        peer: contest.peer.name,
-        disk_sync_us,
-        rows,
+    let contest = match arguments.members {
+        1 => Contest::of_one(arguments)?,
+        3 => Contest::of_three(arguments)?,
+        members => anyhow::bail!("{members} members cannot be compared: 1 or 3 can"),
     };
-    if arguments.json {
-        println!("{}", serde_json::to_string_pretty(&comparison)?);
-    } else {
-        print!("{}", table::Table(&comparison));
-    }
-    Ok(comparison
-        .rows
-        .iter()
-        .flat_map(|row| &row.verdicts)
-        .all(|verdict| verdict.met != Some(false)))
+    report(&contest.run()?, arguments.contest.json.as_deref())
 }
 
-/// Who meets whom, over what.
-struct Contest {
-    taffrail: Peer,
-    peer: Peer,
-    data: PathBuf,
-    rows: Vec<&'static Row>,
-    extent: Extent,
-    leash: Arc<Leash>,
+/// Measures Taffrail alone and prints it; false if a limit is passed.
+pub(crate) fn limits(arguments: &ContestArguments) -> Result<bool> {
+    report(&Contest::alone(arguments)?.run()?, arguments.json.as_deref())
 }
 
-impl Contest {
-    fn new(arguments: &CompareArguments) -> Result<Self> {
-        let root = repository();
-        let data = arguments
-            .data
-            .clone()
-            .unwrap_or_else(|| root.join(".cache/loadtest"));
-        fs::create_dir_all(&data).with_context(|| format!("cannot make {}", data.display()))?;
-        Ok(Self {
-            taffrail: Peer::taffrail(arguments.taffrail.as_deref(), &root)?,
-            peer: Peer::etcd(arguments.etcd.as_deref(), &root)?,
-            data: fs::canonicalize(data)?,
-            rows: chosen(arguments)?,
-            extent: Extent::new(arguments.quick, arguments.repeats, arguments.duration),
-            leash: Leash::with_signals()?,
-        })
+/// Prints a comparison, writes it down if there is a file for it, and says whether everything is met.
+fn report(comparison: &Comparison, json: Option<&Path>) -> Result<bool> {
+    print!("{}", table::Table(comparison));
+    if let Some(path) = json {
+        write_json(path, comparison)?;
     }
-
-    /// Measures one row: both servers in turn, as often as asked for, each time from an empty data directory.
-    fn measure(&self, row: &'static Row) -> Result<Compared> {
-        let (mut taffrail, mut peer) = (Vec::new(), Vec::new());
-        for repeat in 1..=self.extent.repeats {
-            eprint!("{:<22} {repeat}/{}", row.name, self.extent.repeats);
-            taffrail.push(self.run(&self.taffrail, row)?);
-            peer.push(self.run(&self.peer, row)?);
-            eprintln!();
-        }
-        let verdicts = verdict::verdicts(row.required, &taffrail, &peer);
-        Ok(Compared {
-            name: row.name,
-            taffrail,
-            peer,
-            verdicts,
-        })
-    }
-
-    fn run(&self, peer: &Peer, row: &Row) -> Result<RunReport> {
-        let server = Server::start(peer, &self.data, &self.leash)?;
-        let load = row.load(self.extent);
-        let plan = Plan {
-            endpoints: vec![server.endpoint().clone()],
-            load,
-            server_pid: Some(server.pid()),
-        };
-        let report = scenario::run(row.scenario, &plan);
-        let report = report.with_context(|| format!("{} against {} failed", row.name, peer.name))?;
-        eprint!("  {} {:.0}/s", peer.name, report.summary.throughput);
-        server.stop()?;
-        Ok(report)
-    }
+    Ok(comparison.missed().next().is_none())
 }
 
-/// The rows that were asked for.
-fn chosen(arguments: &CompareArguments) -> Result<Vec<&'static Row>> {
-    for name in &arguments.rows {
-        let known = || ROWS.iter().map(|row| row.name).collect::<Vec<_>>().join(", ");
-        anyhow::ensure!(
-            ROWS.iter().any(|row| row.name == name),
-            "no row {name:?}; there are: {}",
-            known()
-        );
-    }
-    let wanted = |row: &&Row| match arguments.rows.is_empty() {
-        true => row.quick || !arguments.quick,
-        false => arguments.rows.iter().any(|name| name == row.name),
-    };
-    Ok(ROWS.iter().filter(wanted).collect())
+/// Writes results down.
+pub(crate) fn write_json(path: &Path, results: &impl Serialize) -> Result<()> {
+    let file = File::create(path).with_context(|| format!("cannot write {}", path.display()))?;
+    serde_json::to_writer(BufWriter::new(file), results)?;
+    Ok(())
 }
-
-/// How long a server may take to start or to stop.
-const PATIENCE: Duration = Duration::from_secs(30);

@@ -16,21 +16,24 @@ use rustix::process::{Pid, Signal, kill_process};
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::PATIENCE;
-use super::peer::Peer;
-use crate::client::Connection;
+use super::contender::Contender;
+use crate::client::Dialer;
 use crate::client::wire::frame;
 
 /// How often a starting or stopping server is looked at.
-const GLANCE: Duration = Duration::from_millis(20);
+const GLANCE: Duration = Duration::from_millis(5);
 
-/// The process that is running and its folder, so that a signal ends and removes them too.
+/// How long a server may take to start or to stop.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The process that is running and its folder, so that a signal ends and removes them too. Members of a cluster end by
+/// themselves with this process; of them only the folder is held.
 #[derive(Default)]
-pub(super) struct Leash(Mutex<Option<(Child, PathBuf)>>);
+pub(crate) struct Leash(Mutex<Option<(Option<Child>, PathBuf)>>);
 
 impl Leash {
     /// A leash that is pulled when this process is told to end.
-    pub(super) fn with_signals() -> Result<Arc<Self>> {
+    pub(crate) fn with_signals() -> Result<Arc<Self>> {
         let leash = Arc::new(Self::default());
         let runtime = runtime()?;
         let held = Arc::clone(&leash);
@@ -42,16 +45,23 @@ impl Leash {
         Ok(leash)
     }
 
-    fn hold(&self) -> MutexGuard<'_, Option<(Child, PathBuf)>> {
+    fn hold(&self) -> MutexGuard<'_, Option<(Option<Child>, PathBuf)>> {
         self.0.lock().expect("nobody panics while holding the leash")
     }
 
+    /// Holds a folder in which processes run that end by themselves.
+    pub(crate) fn hold_folder(&self, folder: &Path) {
+        *self.hold() = Some((None, folder.to_owned()));
+    }
+
     /// Kills the process, if one is running, and removes its folder.
-    fn pull(&self) {
-        if let Some((mut child, folder)) = self.hold().take() {
-            // It may have ended by itself; there is nothing to be done about anything else.
-            drop(child.kill());
-            drop(child.wait());
+    pub(crate) fn pull(&self) {
+        if let Some((child, folder)) = self.hold().take() {
+            if let Some(mut child) = child {
+                // It may have ended by itself; there is nothing to be done about anything else.
+                drop(child.kill());
+                drop(child.wait());
+            }
             drop(fs::remove_dir_all(folder));
         }
     }
@@ -77,49 +87,96 @@ fn runtime() -> Result<Runtime> {
 }
 
 /// A running server. Dropping it kills the process and removes its data.
-pub(super) struct Server {
+pub(crate) struct Server {
+    contender: Contender,
     leash: Arc<Leash>,
+    folder: PathBuf,
+    ports: [u16; 2],
     pid: u32,
     endpoint: Uri,
 }
 
 impl Server {
-    /// Starts the server and waits until it answers a read.
-    pub(super) fn start(peer: &Peer, parent: &Path, leash: &Arc<Leash>) -> Result<Self> {
-        let folder = parent.join(format!("{}-{}", peer.name, std::process::id()));
+    /// Starts the server with an empty data directory, and with further flags, and waits until it answers a read.
+    pub(crate) fn start(
+        contender: &Contender,
+        flags: &[&str],
+        parent: &Path,
+        leash: &Arc<Leash>,
+    ) -> Result<Self> {
+        let folder = parent.join(format!("{}-{}", contender.name, std::process::id()));
         fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
         let ports = free_ports()?;
-        let log = folder.join("log");
-        let child = spawn(peer, &folder, ports, File::create(&log)?)
-            .inspect_err(|_| drop(fs::remove_dir_all(&folder)));
-        let child = child.with_context(|| format!("cannot start {}", peer.binary.display()))?;
-        let pid = child.id();
-        *leash.hold() = Some((child, folder));
-        let endpoint = format!("http://127.0.0.1:{}", ports[0]).parse()?;
-        let server = Self {
+        let mut server = Self {
+            contender: contender.clone(),
             leash: Arc::clone(leash),
-            pid,
-            endpoint,
+            folder,
+            ports,
+            pid: 0,
+            endpoint: format!("http://127.0.0.1:{}", ports[0]).parse()?,
         };
-        server.wait_until_ready().with_context(|| {
-            let log = fs::read_to_string(&log).unwrap_or_default();
-            format!("{} does not get ready; its log:\n{log}", peer.name)
-        })?;
+        server.launch(flags)?;
         Ok(server)
     }
 
+    /// Starts it anew on the data that it has, and returns how long it took until it answered a read.
+    pub(crate) fn restart(&mut self, flags: &[&str]) -> Result<Duration> {
+        self.end()?;
+        self.launch(flags)
+    }
+
+    fn launch(&mut self, flags: &[&str]) -> Result<Duration> {
+        *self.leash.hold() = Some((None, self.folder.clone()));
+        let log = self.folder.join("log");
+        let begun = Instant::now();
+        let child = self.spawn(flags, File::create(&log)?);
+        let child = child.with_context(|| format!("cannot start {}", self.contender.binary.display()))?;
+        self.pid = child.id();
+        *self.leash.hold() = Some((Some(child), self.folder.clone()));
+        self.wait_until_ready()
+            .with_context(|| format!("it does not get ready; {}", self.last_words()))?;
+        Ok(begun.elapsed())
+    }
+
+    fn spawn(&self, flags: &[&str], log: File) -> io::Result<Child> {
+        Command::new(&self.contender.binary)
+            .args(self.contender.arguments(&self.data(), self.ports))
+            .args(flags)
+            .current_dir(&self.folder)
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log)
+            .spawn()
+    }
+
+    /// Its data directory.
+    pub(crate) fn data(&self) -> PathBuf {
+        self.folder.join("data")
+    }
+
+    /// The end of its log.
+    pub(crate) fn last_words(&self) -> String {
+        let log = fs::read(self.folder.join("log")).unwrap_or_default();
+        let end = String::from_utf8_lossy(&log[log.len().saturating_sub(2000)..]).into_owned();
+        format!("{}'s log ends with\n{end}", self.contender.name)
+    }
+
     /// Where it listens.
-    pub(super) fn endpoint(&self) -> &Uri {
+    pub(crate) fn endpoint(&self) -> &Uri {
         &self.endpoint
     }
 
     /// Its process.
-    pub(super) fn pid(&self) -> u32 {
+    pub(crate) fn pid(&self) -> u32 {
         self.pid
     }
 
     /// Asks it to end, waits until it has, and removes its data.
-    pub(super) fn stop(self) -> Result<()> {
+    pub(crate) fn stop(self) -> Result<()> {
+        self.end()
+    }
+
+    fn end(&self) -> Result<()> {
         let pid = i32::try_from(self.pid)
             .ok()
             .and_then(Pid::from_raw)
@@ -139,8 +196,8 @@ impl Server {
 
     fn has_ended(&self) -> io::Result<bool> {
         match self.leash.hold().as_mut() {
-            Some((child, _)) => Ok(child.try_wait()?.is_some()),
-            None => Err(ErrorKind::NotFound.into()),
+            Some((Some(child), _)) => Ok(child.try_wait()?.is_some()),
+            _ => Err(ErrorKind::NotFound.into()),
         }
     }
 
@@ -164,16 +221,6 @@ impl Drop for Server {
     }
 }
 
-fn spawn(peer: &Peer, folder: &Path, ports: [u16; 2], log: File) -> io::Result<Child> {
-    Command::new(&peer.binary)
-        .args(peer.arguments(&folder.join("data"), ports))
-        .current_dir(folder)
-        .stdin(Stdio::null())
-        .stdout(log.try_clone()?)
-        .stderr(log)
-        .spawn()
-}
-
 /// Ports that nobody listens on. Both are held until both are known, so that they differ.
 fn free_ports() -> io::Result<[u16; 2]> {
     let held = [
@@ -189,7 +236,7 @@ async fn read(endpoint: &Uri) -> Result<()> {
         ..Default::default()
     });
     let answer = async {
-        let connection = Connection::open(endpoint).await?;
+        let connection = Dialer::default().open(endpoint).await?;
         connection
             .route("/etcdserverpb.KV/Range")?
             .call(request)
@@ -215,8 +262,8 @@ mod tests {
     #[test]
     fn a_server_that_ends_at_once_is_reported_with_its_log_and_leaves_nothing() {
         let parent = std::env::temp_dir().join(format!("loadtest-test-{}", std::process::id()));
-        let peer = Peer::etcd(Some(Path::new("/bin/ls")), Path::new("/")).expect("a program");
-        let error = Server::start(&peer, &parent, &Arc::default())
+        let peer = Contender::etcd(Some(Path::new("/bin/ls")), Path::new("/")).expect("a program");
+        let error = Server::start(&peer, &[], &parent, &Arc::default())
             .err()
             .expect("ls is no server");
         let text = format!("{error:#}");

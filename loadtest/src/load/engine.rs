@@ -12,24 +12,32 @@ use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
 use super::pace::{GRACE, Pace, Schedule, Window};
+use super::progress::{Display, Progress};
 use super::recorder::Recorder;
 use super::{Outcome, Scenario, Summary, Worker};
 use crate::cli::LoadArguments;
-use crate::client::{CallError, Connection};
-use crate::measure::{Probe, Usage};
+use crate::client::{CallError, Dialer};
+use crate::measure::{Memory, Probe, Usage, fsyncs, reset_peak};
 
 /// How long calls that are in flight at the end may take before they count as unanswered.
 const LAST_ANSWERS: Duration = Duration::from_secs(5);
+
+/// How long before the window servers are asked for their fsyncs, so that the answer costs nothing within it.
+const ASKING: Duration = Duration::from_millis(20);
 
 /// What to run against whom.
 #[derive(Clone, Debug)]
 pub(crate) struct Plan {
     /// The servers.
     pub(crate) endpoints: Vec<Uri>,
+    /// How they are reached.
+    pub(crate) dialer: Dialer,
     /// The load.
     pub(crate) load: LoadArguments,
-    /// The server's process, if it runs on this machine.
-    pub(crate) server_pid: Option<u32>,
+    /// The servers' processes, if they run on this machine.
+    pub(crate) server_pids: Vec<u32>,
+    /// Show how far it is on the terminal.
+    pub(crate) display: bool,
 }
 
 /// Prepares the server, runs the load for warm-up and window, and returns what was seen and used in the window.
@@ -37,16 +45,29 @@ pub(crate) struct Plan {
 pub(crate) fn run<S: Scenario>(mut scenario: S, plan: &Plan) -> Result<(Summary, Usage)> {
     check(&plan.load)?;
     runtime()?.block_on(async {
-        let connection = Connection::open(&plan.endpoints[0]).await?;
+        let connection = plan.dialer.open(&plan.endpoints[0]).await?;
         scenario
             .prepare(&connection)
             .await
             .context("preparing the server failed")
     })?;
+    let before = memory_before(&plan.server_pids)?;
     let mut crew = Crew::launch(&Arc::new(scenario), plan)?;
     let window = window(&plan.load);
+    let _display = Display::start(plan.display, &crew.progress, window);
     crew.start(window, &pace(&window, &plan.load))?;
-    measure(&crew, &window, plan.server_pid)
+    let (summary, mut usage) = measure(&crew, &window, plan)?;
+    if let Some(server) = &mut usage.server {
+        server.memory_before = before;
+    }
+    Ok((summary, usage))
+}
+
+/// What servers hold before there are clients. The most that they ever held counts from here.
+fn memory_before(pids: &[u32]) -> Result<Memory> {
+    // Where the kernel refuses, the peak is one since the server's start: more, never less.
+    pids.iter().for_each(|pid| drop(reset_peak(*pid)));
+    Ok(Probe::take(pids)?.server_memory())
 }
 
 fn check(load: &LoadArguments) -> Result<()> {
@@ -90,15 +111,25 @@ fn pace(window: &Window, load: &LoadArguments) -> Pace {
     }
 }
 
-fn measure(crew: &Crew, window: &Window, server_pid: Option<u32>) -> Result<(Summary, Usage)> {
+fn measure(crew: &Crew, window: &Window, plan: &Plan) -> Result<(Summary, Usage)> {
+    let early = window.start - ASKING;
+    thread::sleep(early.saturating_duration_since(Instant::now()));
+    let synced = fsyncs_now(plan)?;
     thread::sleep(window.start.saturating_duration_since(Instant::now()));
-    let before = Probe::take(server_pid)?;
+    let before = Probe::take(&plan.server_pids)?;
     let mut recorders = crew.results_until(window.end)?;
-    let usage = Probe::take(server_pid)?.since(&before);
+    let mut usage = Probe::take(&plan.server_pids)?.since(&before);
+    usage.fsyncs = synced
+        .zip(fsyncs_now(plan)?)
+        .map(|(before, now)| now.saturating_sub(before));
     recorders.extend(crew.other_results(recorders.len())?);
     let mut total = Recorder::default();
     recorders.iter().for_each(|recorder| total.merge(recorder));
     Ok((total.summary(usage.wall), usage))
+}
+
+fn fsyncs_now(plan: &Plan) -> Result<Option<u64>> {
+    Ok(runtime()?.block_on(fsyncs(&plan.dialer, &plan.endpoints)))
 }
 
 /// All threads of a run.
@@ -106,6 +137,7 @@ struct Crew {
     starters: Vec<oneshot::Sender<(Window, Pace)>>,
     results: Receiver<Recorder>,
     size: usize,
+    progress: Arc<Progress>,
 }
 
 impl Crew {
@@ -118,6 +150,7 @@ impl Crew {
             .min(plan.load.clients);
         let (ready, readiness) = channel();
         let (result, results) = channel();
+        let progress = Arc::<Progress>::default();
         let starters = (0..size).map(|index| {
             let (starter, start) = oneshot::channel();
             let post = Post {
@@ -126,6 +159,7 @@ impl Crew {
                 ready: ready.clone(),
                 start,
                 result: result.clone(),
+                progress: Arc::clone(&progress),
             };
             let (scenario, plan) = (Arc::clone(scenario), plan.clone());
             thread::spawn(move || post.man(&*scenario, &plan));
@@ -139,6 +173,7 @@ impl Crew {
             starters,
             results,
             size,
+            progress,
         })
     }
 
@@ -183,6 +218,7 @@ struct Post {
     ready: Sender<Result<()>>,
     start: oneshot::Receiver<(Window, Pace)>,
     result: Sender<Recorder>,
+    progress: Arc<Progress>,
 }
 
 impl Post {
@@ -199,7 +235,10 @@ impl Post {
             // Nobody listens any more if another thread has failed to get ready; then there is no start either.
             drop(self.ready.send(Ok(())));
             if let Ok((window, pace)) = self.start.await {
-                drop(self.result.send(work(workers, window, pace).await));
+                drop(
+                    self.result
+                        .send(work(workers, window, pace, &self.progress).await),
+                );
             }
         });
     }
@@ -208,7 +247,11 @@ impl Post {
     async fn workers<S: Scenario>(&self, scenario: &S, plan: &Plan) -> Result<Vec<S::Worker>> {
         let mut connections = Vec::new();
         for number in (self.index..plan.load.connections).step_by(self.size) {
-            connections.push(Connection::open(&plan.endpoints[number % plan.endpoints.len()]).await?);
+            connections.push(
+                plan.dialer
+                    .open(&plan.endpoints[number % plan.endpoints.len()])
+                    .await?,
+            );
         }
         let mut workers = Vec::new();
         for (turn, client) in (self.index..plan.load.clients).step_by(self.size).enumerate() {
@@ -221,11 +264,15 @@ impl Post {
 }
 
 /// Runs all clients of a thread until they have no more to do.
-async fn work<W: Worker>(workers: Vec<W>, window: Window, pace: Pace) -> Recorder {
+async fn work<W: Worker>(workers: Vec<W>, window: Window, pace: Pace, progress: &Arc<Progress>) -> Recorder {
     let recorder = Arc::new(Mutex::new(Recorder::default()));
     let mut running = JoinSet::new();
     for worker in workers {
-        running.spawn(client(worker, pace.clone(), window, Arc::clone(&recorder)));
+        let notes = Notes {
+            recorder: Arc::clone(&recorder),
+            progress: Arc::clone(progress),
+        };
+        running.spawn(client(worker, pace.clone(), window, notes));
     }
     let allowance = if window.open_loop { GRACE } else { Duration::ZERO };
     let deadline = window.end + allowance + LAST_ANSWERS;
@@ -240,21 +287,38 @@ async fn work<W: Worker>(workers: Vec<W>, window: Window, pace: Pace) -> Recorde
     recorder
 }
 
+/// Where the clients of a thread note what they see.
+struct Notes {
+    recorder: Arc<Mutex<Recorder>>,
+    progress: Arc<Progress>,
+}
+
 /// One client. Its connection's end is its own; any other error is noted, and the next operation is tried.
-async fn client<W: Worker>(mut worker: W, pace: Pace, window: Window, recorder: Arc<Mutex<Recorder>>) {
+async fn client<W: Worker>(mut worker: W, pace: Pace, window: Window, notes: Notes) {
     while let Some(intended) = pace.next().await {
         let outcome = worker.step().await;
         let finished = Instant::now();
-        let mut recorder = recorder.lock().expect("no client panics");
+        let mut recorder = notes.recorder.lock().expect("no client panics");
         match outcome {
-            Ok(Outcome::Done(kind)) => recorder.record(&window, kind, intended, finished),
+            Ok(Outcome::Done(kind)) => {
+                notes.progress.done(1);
+                recorder.record(&window, kind, intended, finished);
+            }
             Ok(Outcome::Seen(kind, moments)) => {
+                notes.progress.done(moments.len());
                 moments
                     .iter()
                     .for_each(|seen| recorder.record(&window, kind, intended, *seen));
             }
+            Ok(Outcome::Due(kind, moments)) => {
+                notes.progress.done(moments.len());
+                moments
+                    .iter()
+                    .for_each(|(due, seen)| recorder.record(&window, kind, *due, *seen));
+            }
             Ok(Outcome::Exhausted) => return,
             Err(error) => {
+                notes.progress.failed();
                 recorder.record_error(&error);
                 if matches!(error, CallError::Transport(_)) {
                     return;
@@ -293,7 +357,7 @@ mod tests {
             open_loop: false,
         };
         let workers = (0..3).map(|_| Puppet { successes: 5, then }).collect();
-        let recorder = work(workers, window, Pace::Closed { end: window.end }).await;
+        let recorder = work(workers, window, Pace::Closed { end: window.end }, &Arc::default()).await;
         recorder.summary(Duration::from_secs(1))
     }
 
@@ -325,7 +389,7 @@ mod tests {
             successes: 0,
             then: seen,
         }];
-        let recorder = work(workers, window, Pace::Closed { end: window.end }).await;
+        let recorder = work(workers, window, Pace::Closed { end: window.end }, &Arc::default()).await;
         let summary = recorder.summary(Duration::from_secs(1));
         assert!(
             summary.completed >= 100 && summary.completed.is_multiple_of(100),

@@ -3,6 +3,7 @@
 mod engine;
 mod fill;
 mod pace;
+mod progress;
 mod recorder;
 
 use std::time::Instant;
@@ -45,6 +46,8 @@ pub(crate) enum Outcome {
     Done(&'static str),
     /// One write was seen by watchers at these moments; each is an operation.
     Seen(&'static str, Vec<Instant>),
+    /// Things that were due at the first moment and were seen at the second; each is an operation.
+    Due(&'static str, Vec<(Instant, Instant)>),
     /// There is nothing left to do for this client.
     Exhausted,
 }

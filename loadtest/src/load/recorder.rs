@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::pace::Window;
 use crate::client::CallError;
@@ -90,6 +90,7 @@ impl Recorder {
             completed: self.completed,
             throughput: self.completed as f64 / wall.as_secs_f64(),
             latency: Latency::of(&all),
+            curve: curve(&all),
             kinds: self
                 .kinds
                 .iter()
@@ -106,8 +107,15 @@ fn empty() -> Histogram<u64> {
     Histogram::new_with_bounds(1000, longest, 3).expect("the bounds are in order")
 }
 
+/// Eight points for each further nine, from the median's side to 99.99 %.
+fn curve(histogram: &Histogram<u64>) -> Vec<(f64, f64)> {
+    let share = |step: i32| 1.0 - 10_f64.powf(-f64::from(step) / 8.0);
+    let point = |share| (share, histogram.value_at_quantile(share) as f64 / 1000.0);
+    (0..=32).map(share).map(point).collect()
+}
+
 /// What the clients saw, in figures.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Summary {
     /// Operations that finished within the window.
     pub(crate) completed: u64,
@@ -115,6 +123,8 @@ pub(crate) struct Summary {
     pub(crate) throughput: f64,
     /// Latencies of all operations.
     pub(crate) latency: Latency,
+    /// The latencies in full: the share of operations that was not longer, and how long in microseconds.
+    pub(crate) curve: Vec<(f64, f64)>,
     /// Latencies by kind of operation.
     pub(crate) kinds: BTreeMap<String, Latency>,
     /// Operations that failed, at any time.
@@ -124,7 +134,7 @@ pub(crate) struct Summary {
 }
 
 /// Latencies in microseconds.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Latency {
     /// How many there were.
     pub(crate) samples: u64,
@@ -185,6 +195,9 @@ mod tests {
         let near = |figure: f64, wanted: f64| (figure - wanted).abs() <= wanted / 500.0;
         assert!(near(summary.latency.p50, 50_000.0) && near(summary.latency.p99, 99_000.0));
         assert!(near(summary.latency.max, 100_000.0) && near(summary.throughput, 100.0));
+        let (share, longest) = *summary.curve.last().expect("a curve");
+        assert!(near(share, 0.9999) && near(longest, 100_000.0));
+        assert!(summary.curve.windows(2).all(|pair| pair[0] <= pair[1]));
     }
 
     #[test]

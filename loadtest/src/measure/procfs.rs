@@ -1,6 +1,7 @@
 //! Readings of `/proc`, and the parsing of its files as pure functions.
 
 use std::fs;
+use std::ops::Add;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -17,7 +18,7 @@ pub(crate) struct ProcessSample {
 }
 
 /// Resident memory in bytes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Memory {
     /// All of it.
     pub(crate) rss: u64,
@@ -27,6 +28,40 @@ pub(crate) struct Memory {
     pub(crate) file: u64,
     /// The most that was ever resident.
     pub(crate) peak: u64,
+}
+
+impl Add for ProcessSample {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        let (one, two) = (self.memory, other.memory);
+        Self {
+            cpu: self.cpu + other.cpu,
+            memory: Memory {
+                rss: one.rss + two.rss,
+                anonymous: one.anonymous + two.anonymous,
+                file: one.file + two.file,
+                peak: one.peak + two.peak,
+            },
+            write_bytes: self
+                .write_bytes
+                .zip(other.write_bytes)
+                .map(|(one, two)| one + two),
+        }
+    }
+}
+
+/// Reads `/proc` for several processes, summed; `None` if there are none.
+pub(crate) fn processes(pids: &[u32]) -> Result<Option<ProcessSample>> {
+    let samples = pids.iter().map(|pid| process(*pid));
+    let samples = samples.collect::<Result<Vec<_>>>()?;
+    Ok(samples.into_iter().reduce(Add::add))
+}
+
+/// Forgets the most that was ever resident, so that [`Memory::peak`] counts from now. Needs the rights of the process's
+/// owner.
+pub(crate) fn reset_peak(pid: u32) -> std::io::Result<()> {
+    fs::write(format!("/proc/{pid}/clear_refs"), "5")
 }
 
 /// Reads `/proc/PID/{stat,status,io}`.
@@ -133,6 +168,16 @@ mod tests {
     fn written_bytes_are_not_the_cancelled_ones() {
         let io = "rchar: 1\nwchar: 2\nread_bytes: 3\nwrite_bytes: 4096\ncancelled_write_bytes: 5\n";
         assert_eq!(field(io, "write_bytes"), Some(4096));
+    }
+
+    #[test]
+    fn several_processes_are_summed() {
+        let own = std::process::id();
+        assert_eq!(processes(&[]).expect("nothing to read"), None);
+        let one = processes(&[own]).expect("our own entry").expect("a sample");
+        let two = processes(&[own, own]).expect("our own entry").expect("a sample");
+        assert!(two.cpu >= one.cpu * 2 && two.memory.rss > one.memory.rss);
+        assert!(processes(&[own, 0]).is_err());
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::procfs::{self, Memory, ProcessSample};
 
@@ -17,14 +17,21 @@ pub(crate) struct Probe {
 }
 
 impl Probe {
-    /// Reads the server's process, if it is known and on this machine, and our own.
-    pub(crate) fn take(server_pid: Option<u32>) -> Result<Self> {
+    /// Reads the server's processes, if they are known and on this machine, and our own.
+    pub(crate) fn take(server_pids: &[u32]) -> Result<Self> {
         Ok(Self {
             at: Instant::now(),
-            server: server_pid.map(procfs::process).transpose()?,
+            server: procfs::processes(server_pids)?,
             client: procfs::process(std::process::id())?,
             machine: procfs::machine_busy()?,
         })
+    }
+
+    /// What the servers hold.
+    pub(crate) fn server_memory(&self) -> Memory {
+        self.server
+            .as_ref()
+            .map_or_else(Memory::default, |server| server.memory)
     }
 
     /// What was used since `earlier`.
@@ -36,6 +43,7 @@ impl Probe {
         Usage {
             wall: self.at.duration_since(earlier.at),
             server,
+            fsyncs: None,
             client_cpu,
             other_cpu: self.machine.saturating_sub(earlier.machine).saturating_sub(ours),
         }
@@ -43,12 +51,14 @@ impl Probe {
 }
 
 /// What a run used.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Usage {
     /// Time that passed.
     pub(crate) wall: Duration,
     /// The server's part, if its process was known.
     pub(crate) server: Option<ServerUsage>,
+    /// Fsyncs of the server's log of writes, if it tells.
+    pub(crate) fsyncs: Option<u64>,
     /// CPU time of the load generator.
     pub(crate) client_cpu: Duration,
     /// CPU time of everything else on the machine: the noise. It holds the server's time if its process was not
@@ -64,7 +74,7 @@ impl Usage {
 }
 
 /// What the server used.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct ServerUsage {
     /// CPU time of all its threads.
     pub(crate) cpu: Duration,
@@ -72,6 +82,8 @@ pub(crate) struct ServerUsage {
     pub(crate) write_bytes: Option<u64>,
     /// Memory at the end.
     pub(crate) memory: Memory,
+    /// Memory at the beginning.
+    pub(crate) memory_before: Memory,
 }
 
 impl ServerUsage {
@@ -81,6 +93,7 @@ impl ServerUsage {
             cpu: now.cpu.saturating_sub(before.cpu),
             write_bytes: written.map(|(now, before)| now.saturating_sub(before)),
             memory: now.memory,
+            memory_before: before.memory,
         }
     }
 }

@@ -39,10 +39,27 @@ impl Ground {
         }
     }
 
-    /// Empties the prefix and fills it; returns the revision of each key.
+    /// Empties the prefix and fills it, as often as each key shall have revisions; returns the newest revision of each
+    /// key. With --filled it leaves everything as it is, and there are no revisions to return.
     pub(crate) async fn prepare(&self, connection: &Connection) -> Result<Vec<i64>> {
+        if self.load.filled {
+            return Ok(Vec::new());
+        }
         empty(connection, &self.keys.all()).await?;
-        fill(connection, &self.names, &self.value).await
+        let mut revisions = Vec::new();
+        for _ in 0..self.load.revisions {
+            revisions = fill(connection, &self.names, &self.value).await?;
+        }
+        Ok(revisions)
+    }
+
+    /// The same for scenarios that need to know the revisions.
+    pub(crate) async fn prepare_known(&self, connection: &Connection) -> Result<Vec<i64>> {
+        anyhow::ensure!(
+            !self.load.filled,
+            "this scenario must know its keys' revisions: it cannot be run with --filled"
+        );
+        self.prepare(connection).await
     }
 
     /// The range of the keys that are there from the start.

@@ -8,7 +8,7 @@ use crate::client::wire::{decode, frame};
 use crate::client::{CallError, Connection, Route};
 use crate::load::{Outcome, Scenario, Worker};
 
-/// Seconds of every lease that the load grants.
+/// Seconds of every lease that is not meant to expire.
 const TIME_TO_LIVE: i64 = 3600;
 
 /// The scenario.
@@ -30,25 +30,28 @@ impl Scenario for LeaseGrant {
 pub(crate) struct Granter {
     route: Route,
     request: Bytes,
+    ttl: i64,
 }
 
 impl Granter {
     /// A client that lets the server choose the ids.
     pub(crate) fn new(connection: &Connection) -> Result<Self> {
-        let request = frame(&LeaseGrantRequest {
-            ttl: TIME_TO_LIVE,
-            id: 0,
-        });
+        Self::living(connection, TIME_TO_LIVE)
+    }
+
+    /// The same with leases that live so many seconds.
+    pub(crate) fn living(connection: &Connection, ttl: i64) -> Result<Self> {
         Ok(Self {
             route: connection.route("/etcdserverpb.Lease/LeaseGrant")?,
-            request,
+            request: frame(&LeaseGrantRequest { ttl, id: 0 }),
+            ttl,
         })
     }
 
     /// Grants a lease and returns its id.
     pub(crate) async fn grant(&mut self) -> Result<i64, CallError> {
         let answer: LeaseGrantResponse = decode(self.route.call(self.request.clone()).await?)?;
-        if answer.id == 0 || answer.ttl < TIME_TO_LIVE {
+        if answer.id == 0 || answer.ttl < self.ttl {
             return Err(CallError::Wrong(format!(
                 "a grant of {} s with id {}",
                 answer.ttl, answer.id

@@ -41,7 +41,7 @@ impl Scenario for Mixed {
     type Worker = Mixer;
 
     async fn prepare(&mut self, connection: &Connection) -> Result<()> {
-        self.revisions = self.ground.prepare(connection).await?;
+        self.revisions = self.ground.prepare_known(connection).await?;
         Ok(())
     }
 

@@ -74,6 +74,11 @@ impl Worker for Pager {
 }
 
 impl Pager {
+    /// Goes back to the first page.
+    pub(crate) fn begin_again(&mut self) {
+        self.read = 0;
+    }
+
     async fn first_page(&mut self) -> Result<RangeSummary, CallError> {
         self.revision = 0;
         let answer: RangeResponse = decode(self.route.call(self.request()).await?)?;

@@ -49,8 +49,9 @@ pub(crate) struct Putter {
     random: Random,
 }
 
-impl Worker for Putter {
-    async fn step(&mut self) -> Result<Outcome, CallError> {
+impl Putter {
+    /// Puts over a random key.
+    pub(crate) async fn put(&mut self) -> Result<(), CallError> {
         let key = self.names[self.random.below(self.names.len())].clone();
         let request = PutRequest {
             key,
@@ -59,8 +60,14 @@ impl Worker for Putter {
         };
         let answer: PutResponse = decode(self.route.call(frame(&request)).await?)?;
         match answer.header {
-            Some(header) if header.revision > 1 => Ok(Outcome::Done("put")),
+            Some(header) if header.revision > 1 => Ok(()),
             _ => Err(CallError::Wrong("a put without a revision".to_owned())),
         }
+    }
+}
+
+impl Worker for Putter {
+    async fn step(&mut self) -> Result<Outcome, CallError> {
+        self.put().await.map(|()| Outcome::Done("put"))
     }
 }

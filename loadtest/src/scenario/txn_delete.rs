@@ -31,7 +31,7 @@ impl Scenario for TxnDelete {
     type Worker = Deleter;
 
     async fn prepare(&mut self, connection: &Connection) -> Result<()> {
-        self.revisions = self.ground.prepare(connection).await?;
+        self.revisions = self.ground.prepare_known(connection).await?;
         Ok(())
     }
 

@@ -34,7 +34,7 @@ impl Scenario for TxnUpdate {
     type Worker = Updater;
 
     async fn prepare(&mut self, connection: &Connection) -> Result<()> {
-        self.revisions = self.ground.prepare(connection).await?;
+        self.revisions = self.ground.prepare_known(connection).await?;
         Ok(())
     }
 

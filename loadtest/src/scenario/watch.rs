@@ -42,7 +42,9 @@ impl Scenario for Watch {
     async fn worker(&self, index: usize, connections: &[Connection]) -> Result<Writer> {
         let kind = format!("watched-{index}");
         let board = Arc::new(Board::new(self.ground.load.watchers));
-        for connection in connections.iter().cycle().take(self.ground.load.watchers) {
+        // Where there are several connections, to several members perhaps, a single watcher is on another than its writer.
+        let others = connections.iter().cycle().skip(1);
+        for connection in others.take(self.ground.load.watchers) {
             let stream = open(connection, &self.ground.keys.kind(&kind)).await?;
             tokio::spawn(report_to(Arc::clone(&board), stream));
         }

@@ -17,6 +17,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use super::program::Place;
 use super::{Link, Network, Program, Room};
 use crate::chaos::traffic::Member;
+use crate::client::Dialer;
 use crate::client::wire::{decode, frame};
 
 /// How long a cluster may take to answer again.
@@ -48,7 +49,7 @@ struct Node {
 
 impl Node {
     /// A node that is not running, with its folder and its room.
-    fn new(number: u32, place: Place, comfort: Comfort) -> Result<Self> {
+    fn new(number: u32, place: Place, comfort: Comfort, dialer: &Dialer) -> Result<Self> {
         let disk = place.folder.join("disk");
         fs::create_dir_all(&disk)?;
         let small = (comfort.disk > 0).then_some((&*disk, comfort.disk));
@@ -58,6 +59,7 @@ impl Node {
         let member = Member {
             number,
             endpoint,
+            dialer: dialer.clone(),
             room: room.map(Arc::new),
         };
         Ok(Self {
@@ -84,7 +86,7 @@ impl Cluster {
     pub fn start(program: &Program, folder: &Path, comfort: Comfort) -> Result<Self> {
         fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
         let folder = fs::canonicalize(folder)?;
-        let places = places(&folder, comfort)?;
+        let places = places(&folder, comfort, program.scheme)?;
         let addresses = places
             .iter()
             .map(|place| format!("{}={}", place.name, place.peer_url));
@@ -92,7 +94,12 @@ impl Cluster {
         let mut nodes = Vec::new();
         for (number, place) in (0..).zip(places) {
             let cluster = addresses.clone();
-            nodes.push(Node::new(number, Place { cluster, ..place }, comfort)?);
+            nodes.push(Node::new(
+                number,
+                Place { cluster, ..place },
+                comfort,
+                &program.dialer,
+            )?);
         }
         let rooms: Vec<_> = nodes.iter().filter_map(|node| node.member.room.clone()).collect();
         let network = (rooms.len() > 1).then(|| Network::join(&rooms, comfort.seed));
@@ -371,14 +378,14 @@ async fn ask<R: Message + Default>(
 }
 
 /// Names and addresses. In rooms everybody listens for clients on the same port of its own loopback device.
-fn places(folder: &Path, comfort: Comfort) -> Result<Vec<Place>> {
+fn places(folder: &Path, comfort: Comfort, scheme: &str) -> Result<Vec<Place>> {
     // All are held until all are known, so that they differ.
     let mut held = Vec::new();
     (0..comfort.nodes)
         .map(|node| {
             let name = format!("node{node}");
             let [client_url, peer_url] = match (comfort.rooms || comfort.disk > 0, comfort.nodes) {
-                (false, _) => [free_url(&mut held)?, free_url(&mut held)?],
+                (false, _) => [free_url(scheme, &mut held)?, free_url(scheme, &mut held)?],
                 (true, 1) => [
                     "http://127.0.0.1:2379".to_owned(),
                     "http://127.0.0.1:2380".to_owned(),
@@ -400,9 +407,9 @@ fn places(folder: &Path, comfort: Comfort) -> Result<Vec<Place>> {
 }
 
 /// A URL at which nobody listens once the listener that holds it is gone.
-fn free_url(held: &mut Vec<TcpListener>) -> Result<String> {
+fn free_url(scheme: &str, held: &mut Vec<TcpListener>) -> Result<String> {
     let listener = TcpListener::bind("127.0.0.1:0")?;
-    let url = format!("http://{}", listener.local_addr()?);
+    let url = format!("{scheme}://{}", listener.local_addr()?);
     held.push(listener);
     Ok(url)
 }

@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
+use crate::client::Dialer;
+
 /// How to start a node. In arguments and environment, `{name}`, `{data}`, `{folder}`, `{client_url}`, `{peer_url}`
 /// and `{cluster}` (names and peer URLs of all members, as `--initial-cluster` takes them) stand for the node's own.
 #[derive(Clone, Debug)]
@@ -16,6 +18,10 @@ pub struct Program {
     pub arguments: Vec<String>,
     /// Its environment, besides this process's own.
     pub environment: Vec<(String, String)>,
+    /// How its nodes are reached.
+    pub dialer: Dialer,
+    /// `http`, or `https` if its nodes have certificates.
+    pub scheme: &'static str,
 }
 
 /// What the placeholders of one node stand for.
@@ -87,14 +93,27 @@ impl Program {
         Self::new("taffrail", binary, arguments)
     }
 
-    fn new(name: &str, binary: &Path, arguments: Vec<&str>) -> Result<Self> {
+    /// A program that is given these arguments, which may have placeholders, and no others.
+    pub(crate) fn new(name: &str, binary: &Path, arguments: Vec<&str>) -> Result<Self> {
         let binary = std::fs::canonicalize(binary).with_context(|| format!("no {}", binary.display()))?;
         Ok(Self {
             name: name.to_owned(),
             binary,
             arguments: arguments.into_iter().map(str::to_owned).collect(),
             environment: Vec::new(),
+            dialer: Dialer::default(),
+            scheme: "http",
         })
+    }
+
+    /// The same with nodes that have certificates, which its arguments name, and that are reached so.
+    #[must_use]
+    pub(crate) fn with_tls(self, dialer: Dialer) -> Self {
+        Self {
+            dialer,
+            scheme: "https",
+            ..self
+        }
     }
 
     /// The same with more arguments, which may have placeholders.

@@ -21,7 +21,7 @@ use tokio::task::JoinSet;
 
 use super::history::{Outcome, Recorder, Request};
 use super::nodes::Room;
-use crate::client::{Connection, address_of};
+use crate::client::{Connection, Dialer, WINDOW, address_of};
 use caller::Caller;
 use profile::Profile;
 
@@ -63,6 +63,8 @@ pub struct Member {
     pub number: u32,
     /// Where it listens, such as `http://127.0.0.1:2379`.
     pub endpoint: Uri,
+    /// How it is reached.
+    pub dialer: Dialer,
     /// The network namespace in which it listens; none for this process's own.
     pub room: Option<Arc<Room>>,
 }
@@ -76,7 +78,7 @@ impl Member {
                 None => TcpStream::connect(&address).await?,
                 Some(room) => room.connect(address).await?,
             };
-            Connection::over(socket, &self.endpoint).await
+            self.dialer.speak(socket, &self.endpoint, WINDOW).await
         };
         tokio::time::timeout(limit, connect)
             .await

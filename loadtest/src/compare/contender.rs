@@ -7,41 +7,48 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 
 /// Bytes that a server may store: more than any row writes.
-const QUOTA: &str = "8589934592";
+const QUOTA: &str = "17179869184";
+
+/// 64 MiB for values, where a server can be told so.
+const SMALL_BUDGET: &str = "--value-cache-bytes=67108864";
 
 /// A server to be started.
 #[derive(Clone, Debug)]
-pub(super) struct Peer {
+pub(crate) struct Contender {
     /// What the table calls it.
-    pub(super) name: &'static str,
+    pub(crate) name: &'static str,
     /// Its program.
-    pub(super) binary: PathBuf,
+    pub(crate) binary: PathBuf,
     cluster: bool,
+    /// The flag that leaves so much memory for values: [`SMALL_BUDGET`].
+    pub(crate) small_budget: Option<&'static str>,
 }
 
-impl Peer {
+impl Contender {
     /// Taffrail as it is built in the repository, unless a program is given.
-    pub(super) fn taffrail(binary: Option<&Path>, root: &Path) -> Result<Self> {
+    pub(crate) fn taffrail(binary: Option<&Path>, root: &Path) -> Result<Self> {
         let binary = binary.map_or_else(|| root.join("target/release/taffrail"), Path::to_owned);
         existing(Self {
             name: "taffrail",
             binary,
             cluster: false,
+            small_budget: Some(SMALL_BUDGET),
         })
     }
 
     /// The newest etcd that has been built in the repository, unless a program is given.
-    pub(super) fn etcd(binary: Option<&Path>, root: &Path) -> Result<Self> {
+    pub(crate) fn etcd(binary: Option<&Path>, root: &Path) -> Result<Self> {
         let binary = etcd_binary(binary, root)?;
         existing(Self {
             name: "etcd",
             binary,
             cluster: true,
+            small_budget: None,
         })
     }
 
-    /// What it is started with: its data directory, its client port and, where it wants one, its peer port.
-    pub(super) fn arguments(&self, data: &Path, [client_port, peer_port]: [u16; 2]) -> Vec<String> {
+    /// What one alone is started with: its data directory, its client port and, where it wants one, its peer port.
+    pub(crate) fn arguments(&self, data: &Path, [client_port, peer_port]: [u16; 2]) -> Vec<String> {
         let client = format!("http://127.0.0.1:{client_port}");
         let mut arguments = vec![
             format!("--data-dir={}", data.display()),
@@ -75,16 +82,16 @@ pub(crate) fn etcd_binary(binary: Option<&Path>, root: &Path) -> Result<PathBuf>
 }
 
 /// The program by its absolute path, since it is started in a folder of its own.
-fn existing(peer: Peer) -> Result<Peer> {
-    let Peer { name, binary, .. } = &peer;
+fn existing(contender: Contender) -> Result<Contender> {
+    let Contender { name, binary, .. } = &contender;
     anyhow::ensure!(
         binary.is_file(),
         "{name} is not there: {} is no file",
         binary.display()
     );
-    Ok(Peer {
+    Ok(Contender {
         binary: fs::canonicalize(binary)?,
-        ..peer
+        ..contender
     })
 }
 
@@ -134,17 +141,18 @@ mod tests {
 
     #[test]
     fn a_program_is_known_by_its_absolute_path() {
-        let peer = Peer::taffrail(Some(Path::new("src/main.rs")), Path::new("/")).expect("a file");
+        let peer = Contender::taffrail(Some(Path::new("src/main.rs")), Path::new("/")).expect("a file");
         assert!(peer.binary.is_absolute() && peer.binary.ends_with("src/main.rs"));
-        assert!(Peer::taffrail(Some(Path::new("src")), Path::new("/")).is_err());
+        assert!(Contender::taffrail(Some(Path::new("src")), Path::new("/")).is_err());
     }
 
     #[test]
     fn only_etcd_gets_a_peer_port() {
-        let peer = |cluster| Peer {
+        let peer = |cluster| Contender {
             name: "it",
             binary: PathBuf::new(),
             cluster,
+            small_budget: None,
         };
         let mentions = |cluster| {
             peer(cluster)
