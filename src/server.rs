@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use actors::{LeaseClock, Pipeline, Store};
 use anyhow::{Context, Result};
-use journal::{SqliteJournal, SqliteOptions};
+use journal::{SqliteJournal, SqliteOptions, make_directory};
 use model::Limits;
 use tokio_util::sync::CancellationToken;
 
 #[cfg(feature = "dqlite")]
-use crate::cluster::{ClusterMember, make_directory};
+use crate::cluster::ClusterMember;
 use crate::door::House;
 use crate::gateway;
 use crate::http::{self, Site};
@@ -40,6 +40,9 @@ impl Server {
     /// Opens the log, replays it and starts the pipeline.
     pub(crate) async fn open(settings: &Settings) -> Result<Self> {
         let begun = std::time::Instant::now();
+        // Before anything looks for it: the lease clock is beside the log.
+        make_directory(&settings.data_dir)
+            .with_context(|| format!("cannot make the data directory {}", settings.data_dir.display()))?;
         let server = match &settings.backend {
             Backend::Sqlite => Self::open_alone(settings).await?,
             Backend::Dqlite(cluster) => Self::open_member(settings, cluster).await?,
@@ -73,8 +76,6 @@ impl Server {
 
     #[cfg(feature = "dqlite")]
     async fn open_member(settings: &Settings, cluster: &ClusterSettings) -> Result<Self> {
-        make_directory(&settings.data_dir)
-            .with_context(|| format!("cannot make the data directory {}", settings.data_dir.display()))?;
         let (running, pipeline, member) =
             ClusterMember::start(settings, cluster, pipeline_settings(settings)).await?;
         catch_up(member.store()).await;

@@ -18,7 +18,7 @@ use rusqlite::{Connection, DEFAULT_NAME, ErrorCode};
 
 use super::connection;
 use super::fault::{Stage, append_error, has_space};
-use super::lock::parent;
+use crate::directory::parent;
 use crate::AppendError;
 
 /// The thread that checkpoints, as the writer sees it.

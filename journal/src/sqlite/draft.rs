@@ -5,7 +5,7 @@ use std::io::{self, ErrorKind};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
-use super::lock::sync_directory;
+use crate::directory::sync_directory;
 use super::schema::DATABASE_FILE;
 use crate::OpenError;
 
