@@ -59,7 +59,7 @@ pub(crate) struct ChaosArguments {
     #[arg(long, value_enum, value_delimiter = ',', default_value = "kill,pause")]
     faults: Vec<Kind>,
     /// What disks keep when they lose their power.
-    #[arg(long, value_enum, default_value = "posix")]
+    #[arg(long, value_enum, default_value = "journal")]
     power: Power,
     /// What clients ask for [default: by turns].
     #[arg(long, value_enum)]

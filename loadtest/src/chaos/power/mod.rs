@@ -27,11 +27,12 @@ pub use loss::Loss;
 /// What a disk and its file system promise.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum Power {
-    /// What POSIX promises and no more: changes of names reach the disk in any order, and only by syncing the folder.
-    #[default]
-    Posix,
     /// As ext4, XFS and btrfs do it: lengths and names reach the disk in order, and those of a new file with the file.
+    /// etcd needs this much.
+    #[default]
     Journal,
+    /// What POSIX promises and no more: changes of names reach the disk in any order, and only by syncing the folder.
+    Posix,
     /// The disk says that things are synced half a second before they are. No server can keep its promises on it: a
     /// harness that finds nothing wrong here finds nothing.
     Lie,
