@@ -189,7 +189,7 @@ impl Tree {
         let there = self.look_up(to.0, to.1);
         let exchanged = flags
             .contains(RenameFlags::RENAME_EXCHANGE)
-            .then(|| there)
+            .then_some(there)
             .transpose()?;
         if flags.contains(RenameFlags::RENAME_NOREPLACE) {
             self.must_be_free(to.0, to.1)?;
