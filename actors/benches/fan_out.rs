@@ -42,7 +42,7 @@ impl Bench {
             runtime,
             store,
             pipeline: Some(pipeline),
-            requests: requests,
+            requests,
             responses,
         };
         (0..watchers).for_each(|watcher| bench.watch(range(watcher)));
