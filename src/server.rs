@@ -3,8 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-#[cfg(feature = "dqlite")]
-use actors::RequestError;
 use actors::{LeaseClock, Pipeline, Store};
 use anyhow::{Context, Result};
 use journal::{SqliteJournal, SqliteOptions, make_directory};
@@ -25,9 +23,12 @@ use crate::signals::Signals;
 
 /// Where the lease clock goes on from, beside the log.
 const LEASE_CLOCK: &str = "lease-clock";
-/// How long a member that starts waits for a leader that stays, while there are some.
+/// How long a member that starts waits for a leader before it serves clients.
 #[cfg(feature = "dqlite")]
 const CATCH_UP_PATIENCE: Duration = Duration::from_secs(30);
+/// Between two attempts to hear of one.
+#[cfg(feature = "dqlite")]
+const CATCH_UP_PAUSE: Duration = Duration::from_millis(100);
 
 /// Why a member that is told so ends. etcd's ends as well.
 const REMOVED: &str = "this member has been removed from its cluster for good; to be a member again it must be added \
@@ -148,17 +149,17 @@ impl Server {
 }
 
 /// A member that was away shows nothing older than what it showed before: it serves clients once it has what the
-/// leader has. Without a leader that cannot be known, and what it has must do. Where leaders come and go, as when all
-/// members begin together on slow machines, it is worth waiting for one that stays.
+/// leader has. Its own replica does not tell how far it may be shown, so without any leader it holds back for a while,
+/// as when all members begin together on slow machines; then what it has must do.
 #[cfg(feature = "dqlite")]
 async fn catch_up(store: &Store) {
     let begun = std::time::Instant::now();
     while let Err(error) = store.linearize().await {
-        let nobody_leads = error == RequestError::TimedOut;
-        if nobody_leads || begun.elapsed() > CATCH_UP_PATIENCE {
-            tracing::warn!(%error, "serving clients without what a leader has");
+        if begun.elapsed() > CATCH_UP_PATIENCE {
+            tracing::warn!(%error, "serving clients without having heard of a leader");
             return;
         }
+        tokio::time::sleep(CATCH_UP_PAUSE).await;
     }
 }
 
