@@ -12,7 +12,7 @@ ARGS ?=
 # For `make build` and everything on it: several members on Dqlite.
 DQLITE := --features dqlite
 
-.PHONY: help run cluster build deps format lint doc test peers conformance conformance-cluster bench clean
+.PHONY: help run cluster build deps format lint doc test peers conformance conformance-cluster bench microbench clean
 
 help: ## List what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -59,6 +59,13 @@ conformance-cluster: build peers ## The same with three members, of which one is
 
 bench: build peers ## Measure against etcd, side by side
 	$(CARGO) run --release --locked -p taffrail-loadtest -- compare --with etcd
+
+# Arguments for `make microbench`, e.g. make microbench BENCH="decide"; divan's own, `--help` lists them.
+BENCH ?= --max-time 2
+MICROBENCHES := --bench rules --bench append --bench fan_out --bench encode
+
+microbench: ## Measure the hot parts one by one, with this machine's time (make microbench BENCH=decide)
+	$(CARGO) bench --locked $(addprefix -p taffrail-,model journal actors proto) $(MICROBENCHES) -- $(BENCH)
 
 clean: ## Remove what was built; .cache keeps what others built for us
 	$(CARGO) clean

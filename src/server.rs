@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use actors::{LeaseClock, Pipeline, Store};
 use anyhow::{Context, Result};
-use journal::{SqliteJournal, SqliteOptions};
+use journal::{SqliteJournal, SqliteOptions, make_directory};
 use model::Limits;
 use tokio_util::sync::CancellationToken;
 
 #[cfg(feature = "dqlite")]
-use crate::cluster::{ClusterMember, make_directory};
+use crate::cluster::ClusterMember;
 use crate::door::House;
 use crate::gateway;
 use crate::http::{self, Site};
@@ -23,6 +23,12 @@ use crate::signals::Signals;
 
 /// Where the lease clock goes on from, beside the log.
 const LEASE_CLOCK: &str = "lease-clock";
+/// How long a member that starts waits for a leader before it serves clients.
+#[cfg(feature = "dqlite")]
+const CATCH_UP_PATIENCE: Duration = Duration::from_secs(30);
+/// Between two attempts to hear of one.
+#[cfg(feature = "dqlite")]
+const CATCH_UP_PAUSE: Duration = Duration::from_millis(100);
 
 /// Why a member that is told so ends. etcd's ends as well.
 const REMOVED: &str = "this member has been removed from its cluster for good; to be a member again it must be added \
@@ -40,6 +46,9 @@ impl Server {
     /// Opens the log, replays it and starts the pipeline.
     pub(crate) async fn open(settings: &Settings) -> Result<Self> {
         let begun = std::time::Instant::now();
+        // Before anything looks for it: the lease clock is beside the log.
+        make_directory(&settings.data_dir)
+            .with_context(|| format!("cannot make the data directory {}", settings.data_dir.display()))?;
         let server = match &settings.backend {
             Backend::Sqlite => Self::open_alone(settings).await?,
             Backend::Dqlite(cluster) => Self::open_member(settings, cluster).await?,
@@ -73,8 +82,6 @@ impl Server {
 
     #[cfg(feature = "dqlite")]
     async fn open_member(settings: &Settings, cluster: &ClusterSettings) -> Result<Self> {
-        make_directory(&settings.data_dir)
-            .with_context(|| format!("cannot make the data directory {}", settings.data_dir.display()))?;
         let (running, pipeline, member) =
             ClusterMember::start(settings, cluster, pipeline_settings(settings)).await?;
         catch_up(member.store()).await;
@@ -142,11 +149,17 @@ impl Server {
 }
 
 /// A member that was away shows nothing older than what it showed before: it serves clients once it has what the
-/// leader has. Without a leader that cannot be known, and what it has must do.
+/// leader has. Its own replica does not tell how far it may be shown, so without any leader it holds back for a while,
+/// as when all members begin together on slow machines; then what it has must do.
 #[cfg(feature = "dqlite")]
 async fn catch_up(store: &Store) {
-    if let Err(error) = store.linearize().await {
-        tracing::warn!(%error, "serving clients without having heard of a leader");
+    let begun = std::time::Instant::now();
+    while let Err(error) = store.linearize().await {
+        if begun.elapsed() > CATCH_UP_PATIENCE {
+            tracing::warn!(%error, "serving clients without having heard of a leader");
+            return;
+        }
+        tokio::time::sleep(CATCH_UP_PAUSE).await;
     }
 }
 

@@ -269,13 +269,15 @@ fn read_anchor(path: &Path) -> Option<Anchor> {
     anchor
 }
 
-/// The file is there whole or not at all.
+/// The file is there whole or not at all, and it is the new one, whenever the power goes.
 fn write_anchor(path: &Path, anchor: &Anchor) -> io::Result<()> {
     let draft = path.with_extension("tmp");
     let mut file = File::create(&draft)?;
     file.write_all(anchor.to_text().as_bytes())?;
     file.sync_all()?;
-    fs::rename(&draft, path)
+    fs::rename(&draft, path)?;
+    path.parent()
+        .map_or(Ok(()), |folder| File::open(folder)?.sync_all())
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 //! up by position beside it. The log is the truth of the store. Nothing here knows a rule of etcd, and
 //! nothing above this crate knows SQL.
 
+mod directory;
 #[cfg(feature = "dqlite")]
 mod dqlite;
 mod errors;
@@ -20,6 +21,7 @@ use model::{Effect, Event, Position, Revision};
 
 #[cfg(feature = "dqlite")]
 pub use crate::dqlite::{DqliteLog, DqliteOptions, Horizon, Image};
+pub use directory::make_directory;
 pub use errors::{AppendError, OpenError, ReadError, RestoreError};
 pub use memory::MemoryJournal;
 pub use memory_shared::{MemoryCluster, MemorySharedLog};

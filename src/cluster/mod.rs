@@ -13,8 +13,6 @@ mod peer_port;
 mod recover;
 mod voters;
 
-use std::fs::DirBuilder;
-use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -158,14 +156,6 @@ impl ClusterMember {
             Err(_) => tracing::debug!("the node ends with the process"),
         }
     }
-}
-
-/// For its owner only: the log holds secrets.
-pub(crate) fn make_directory(path: &Path) -> std::io::Result<()> {
-    if path.is_dir() {
-        return Ok(());
-    }
-    DirBuilder::new().recursive(true).mode(0o700).create(path)
 }
 
 async fn lay_foundation(settings: &Settings, cluster: &ClusterSettings) -> Result<Foundation> {

@@ -32,6 +32,20 @@ pub(super) fn remove(directory: &Path, name: &str) -> io::Result<()> {
     }
 }
 
+/// Makes a directory and those above it, where they are missing, for good: what is in it is only as durable as its name.
+pub(super) fn make(directory: &Path) -> io::Result<()> {
+    if directory.is_dir() {
+        return Ok(());
+    }
+    let above = directory.parent();
+    let above = above
+        .filter(|above| !above.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
+    make(above)?;
+    fs::create_dir_all(directory)?;
+    sync(above)
+}
+
 fn sync(directory: &Path) -> io::Result<()> {
     File::open(directory)?.sync_all()
 }

@@ -107,7 +107,7 @@ impl DataDirectory {
     /// When a node uses it, be it one of go-dqlite, or the operating system refuses.
     pub fn open(path: impl Into<PathBuf>) -> Result<Self, StoreError> {
         let path = path.into();
-        fs::create_dir_all(&path).map_err(|source| StoreError::io(&path, source))?;
+        disk::make(&path).map_err(|source| StoreError::io(&path, source))?;
         let held = lock(&path, LOCK)?;
         if path.join(DQLITE_LOCK).exists() {
             drop(lock(&path, DQLITE_LOCK)?);

@@ -18,8 +18,8 @@ use rusqlite::{Connection, DEFAULT_NAME, ErrorCode};
 
 use super::connection;
 use super::fault::{Stage, append_error, has_space};
-use super::lock::parent;
 use crate::AppendError;
+use crate::directory::parent;
 
 /// The thread that checkpoints, as the writer sees it.
 #[derive(Debug)]

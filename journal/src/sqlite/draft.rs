@@ -5,9 +5,9 @@ use std::io::{self, ErrorKind};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
-use super::lock::sync_directory;
 use super::schema::DATABASE_FILE;
 use crate::OpenError;
+use crate::directory::sync_directory;
 
 /// What SQLite may leave beside a database, and the database itself.
 const SUFFIXES: [&str; 4] = ["", "-journal", "-wal", "-shm"];

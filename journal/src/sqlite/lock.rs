@@ -1,12 +1,11 @@
 //! One process per data directory.
 
 use std::ffi::OsStr;
-use std::fs::{DirBuilder, File, TryLockError};
-use std::io;
-use std::os::unix::fs::DirBuilderExt as _;
+use std::fs::{File, TryLockError};
 use std::path::Path;
 
 use crate::OpenError;
+use crate::directory::make_directory;
 
 const LOCK_FILE: &str = "LOCK";
 
@@ -19,7 +18,7 @@ pub(super) struct DirectoryLock {
 impl DirectoryLock {
     /// Makes the directory where it is missing, for its owner only, and takes the lock in it.
     pub(super) fn acquire(data_dir: &Path) -> Result<Self, OpenError> {
-        make_directory(data_dir)?;
+        make_directory(data_dir).map_err(|error| OpenError::io(data_dir, error))?;
         let path = data_dir.join(LOCK_FILE);
         let file = File::options()
             .create(true)
@@ -37,31 +36,7 @@ impl DirectoryLock {
     }
 }
 
-fn make_directory(path: &Path) -> Result<(), OpenError> {
-    if path.is_dir() {
-        return Ok(());
-    }
-    DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(path)
-        .map_err(|error| OpenError::io(path, error))?;
-    sync_directory(parent(path)).map_err(|error| OpenError::io(path, error))
-}
-
 /// Whether a file is the lock, which an otherwise empty data directory may hold.
 pub(super) fn is_lock_file(name: &OsStr) -> bool {
     name == LOCK_FILE
-}
-
-/// The directory that a path is in.
-pub(super) fn parent(path: &Path) -> &Path {
-    path.parent()
-        .filter(|parent| !parent.as_os_str().is_empty())
-        .unwrap_or(Path::new("."))
-}
-
-/// Makes the names in a directory durable.
-pub(super) fn sync_directory(path: &Path) -> io::Result<()> {
-    File::open(path)?.sync_all()
 }

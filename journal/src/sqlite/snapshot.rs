@@ -7,7 +7,7 @@ use std::path::Path;
 
 use rusqlite::{Connection, Result};
 
-use super::lock::{parent, sync_directory};
+use crate::directory::{parent, sync_directory};
 
 /// Makes the file that the copy goes to. It must not exist, and only its owner may read it: it holds secrets.
 pub(crate) fn create(to: &Path) -> io::Result<()> {

@@ -10,6 +10,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use super::faults::Kind;
 use super::history::History;
 use super::nodes::Program;
+use super::power::Power;
 use super::run::{Plan, run};
 use super::traffic::{Load, ProfileName};
 use crate::cli::duration;
@@ -54,9 +55,12 @@ pub(crate) struct ChaosArguments {
     /// How long a round lasts at most.
     #[arg(long, default_value = "60s", value_parser = duration)]
     round: Duration,
-    /// What happens to nodes. Network, disk and full-disk faults need root; clocks need libfaketime.
+    /// What happens to nodes. Network, full-disk and power faults need root, power /dev/fuse; clocks need libfaketime.
     #[arg(long, value_enum, value_delimiter = ',', default_value = "kill,pause")]
     faults: Vec<Kind>,
+    /// What disks keep when they lose their power.
+    #[arg(long, value_enum, default_value = "journal")]
+    power: Power,
     /// What clients ask for [default: by turns].
     #[arg(long, value_enum)]
     profile: Option<ProfileName>,
@@ -146,6 +150,7 @@ fn plan(arguments: &ChaosArguments, seed: u64, duration: Duration) -> Result<Pla
         nodes: arguments.nodes,
         duration,
         faults: arguments.faults.clone(),
+        power: arguments.power,
         load: Load {
             profile: arguments.profile.unwrap_or(by_turns),
             clients: arguments.clients,

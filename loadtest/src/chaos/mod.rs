@@ -14,6 +14,7 @@ pub mod history;
 pub mod linearizability;
 pub mod model;
 pub mod nodes;
+pub mod power;
 mod reads;
 pub mod replay;
 pub mod report;

@@ -11,6 +11,7 @@ use super::faults::{self, CLOCK, Fault, Kind};
 use super::history::{History, Recorder};
 use super::linearizability::Verdict;
 use super::nodes::{Cluster, Comfort, Program};
+use super::power::Power;
 use super::report::{Amount, Report};
 use super::traffic::{Load, Traffic};
 
@@ -30,6 +31,8 @@ pub struct Plan {
     pub duration: Duration,
     /// What happens meanwhile.
     pub faults: Vec<Kind>,
+    /// What disks keep when they lose their power, if they are to.
+    pub power: Power,
     /// The traffic.
     pub load: Load,
     /// Folder for data directories, logs and the history.
@@ -119,6 +122,7 @@ fn hurt(plan: &Plan, recorder: &Recorder) -> Result<(Vec<Fault>, Duration)> {
         nodes: plan.nodes,
         rooms: wants(Kind::Partition) || wants(Kind::Slow),
         disk: if wants(Kind::Disk) { DISK } else { 0 },
+        power: wants(Kind::Power).then_some(plan.power),
         seed: plan.seed,
     };
     let mut cluster = Cluster::start(&program, &plan.folder, comfort)?;

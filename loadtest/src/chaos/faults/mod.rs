@@ -18,6 +18,8 @@ pub use plan::{Planned, plan};
 pub enum Kind {
     /// Nodes are killed (-9) and started again: one, or so many that the others cannot go on.
     Kill,
+    /// Nodes lose their power (one, a majority, or all) and with it what their disks had not synced.
+    Power,
     /// A node is asked to end, and started again.
     Terminate,
     /// A node is stopped (SIGSTOP) and goes on later.
@@ -48,6 +50,12 @@ pub enum Fault {
     Kill(Victim),
     /// The leader and as many others as leave no majority are killed together.
     KillMajority,
+    /// A node loses its power, and has it again in the end.
+    PowerLoss(Victim),
+    /// The leader and as many others as leave no majority lose their power together.
+    PowerLossOfMajority,
+    /// All nodes lose their power together.
+    PowerLossOfAll,
     /// A node is asked to end, and started again in the end.
     Terminate(Victim),
     /// A node is stopped, and goes on in the end.
@@ -113,7 +121,7 @@ pub fn run(
             break;
         }
         sleep_until(begin);
-        let hurt = begin_fault(cluster, planned.fault)?;
+        let hurt = begin_fault(cluster, planned.fault, recorder)?;
         recorder.note(format!("{} at nodes {:?}", hurt.fault, hurt.nodes));
         std::thread::sleep(planned.hold);
         end_fault(cluster, &hurt)?;
@@ -131,17 +139,19 @@ fn sleep_until(moment: Instant) {
     std::thread::sleep(moment.saturating_duration_since(Instant::now()));
 }
 
-fn begin_fault(cluster: &mut Cluster, fault: Fault) -> Result<Hurt> {
-    let nodes = match fault {
-        Fault::KillMajority => {
+/// The nodes that a fault is to hurt, the first one first.
+fn hurt_by(cluster: &Cluster, fault: Fault) -> Result<Vec<usize>> {
+    Ok(match fault {
+        Fault::KillMajority | Fault::PowerLossOfMajority => {
             let leader = Victim::Leader.find(cluster)?;
             let most = cluster.len() / 2 + 1;
             (0..most)
                 .map(|behind| (leader + behind) % cluster.len())
                 .collect()
         }
-        Fault::Slow { .. } => (0..cluster.len()).collect(),
+        Fault::Slow { .. } | Fault::PowerLossOfAll => (0..cluster.len()).collect(),
         Fault::Kill(victim)
+        | Fault::PowerLoss(victim)
         | Fault::Terminate(victim)
         | Fault::Pause(victim)
         | Fault::Isolate(victim)
@@ -149,11 +159,20 @@ fn begin_fault(cluster: &mut Cluster, fault: Fault) -> Result<Hurt> {
         | Fault::Mute(victim)
         | Fault::FullDisk(victim)
         | Fault::Clock(victim, _) => vec![victim.find(cluster)?],
-    };
+    })
+}
+
+fn begin_fault(cluster: &mut Cluster, fault: Fault, recorder: &Recorder) -> Result<Hurt> {
+    let nodes = hurt_by(cluster, fault)?;
     let hurt = Hurt { fault, nodes };
     let first = hurt.nodes[0];
     match fault {
         Fault::Kill(_) | Fault::KillMajority => hurt.nodes.iter().try_for_each(|node| cluster.kill(*node))?,
+        Fault::PowerLoss(_) | Fault::PowerLossOfMajority | Fault::PowerLossOfAll => {
+            for loss in cluster.cut_power(&hurt.nodes)? {
+                recorder.note(loss.to_string());
+            }
+        }
         Fault::Terminate(_) => cluster.terminate(first)?,
         Fault::Pause(_) => cluster.pause(first)?,
         Fault::FullDisk(_) => cluster.fill_disk(first, true)?,
@@ -184,9 +203,12 @@ fn cut_if(cut: bool) -> Link {
 fn end_fault(cluster: &mut Cluster, hurt: &Hurt) -> Result<()> {
     let first = hurt.nodes[0];
     match hurt.fault {
-        Fault::Kill(_) | Fault::KillMajority | Fault::Terminate(_) => {
-            hurt.nodes.iter().try_for_each(|node| cluster.launch(*node))
-        }
+        Fault::Kill(_)
+        | Fault::KillMajority
+        | Fault::PowerLoss(_)
+        | Fault::PowerLossOfMajority
+        | Fault::PowerLossOfAll
+        | Fault::Terminate(_) => hurt.nodes.iter().try_for_each(|node| cluster.launch(*node)),
         Fault::Pause(_) => cluster.resume(first),
         Fault::Clock(..) => set_clock(cluster, first, 0),
         Fault::FullDisk(_) => {

@@ -52,6 +52,11 @@ fn fault(kind: Kind, nodes: usize, rng: &mut Rng) -> Fault {
     match kind {
         Kind::Kill if nodes > 1 && rng.u8(..4) == 0 => Fault::KillMajority,
         Kind::Kill => Fault::Kill(victim),
+        Kind::Power => match rng.u8(..4) {
+            0 if nodes > 1 => Fault::PowerLossOfMajority,
+            1 if nodes > 1 => Fault::PowerLossOfAll,
+            _ => Fault::PowerLoss(victim),
+        },
         Kind::Terminate => Fault::Terminate(victim),
         Kind::Pause => Fault::Pause(victim),
         Kind::Partition => match rng.u8(..4) {
@@ -71,7 +76,12 @@ fn fault(kind: Kind, nodes: usize, rng: &mut Rng) -> Fault {
 /// Long enough for an election to be over in some, short enough for none in others.
 fn hold(fault: Fault, rng: &mut Rng) -> Duration {
     Duration::from_millis(match fault {
-        Fault::Kill(_) | Fault::KillMajority | Fault::Terminate(_) => rng.u64(0..2500),
+        Fault::Kill(_)
+        | Fault::KillMajority
+        | Fault::PowerLoss(_)
+        | Fault::PowerLossOfMajority
+        | Fault::PowerLossOfAll
+        | Fault::Terminate(_) => rng.u64(0..2500),
         Fault::Pause(_) => rng.u64(200..4000),
         _ => rng.u64(1000..5000),
     })
@@ -106,11 +116,14 @@ mod tests {
 
     #[test]
     fn one_node_has_no_followers() {
-        let kinds = [Kind::Kill, Kind::Pause, Kind::Terminate];
+        let kinds = [Kind::Kill, Kind::Pause, Kind::Terminate, Kind::Power];
         let alone = |planned: &Planned| {
             matches!(
                 planned.fault,
-                Fault::Kill(Victim::Leader) | Fault::Pause(Victim::Leader) | Fault::Terminate(Victim::Leader)
+                Fault::PowerLoss(Victim::Leader)
+                    | Fault::Kill(Victim::Leader)
+                    | Fault::Pause(Victim::Leader)
+                    | Fault::Terminate(Victim::Leader)
             )
         };
         assert!(plan(&kinds, 1, 3).iter().all(alone));

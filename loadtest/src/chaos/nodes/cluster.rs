@@ -16,6 +16,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use super::program::Place;
 use super::{Link, Network, Program, Room};
+use crate::chaos::power::{Disk, Loss, Power};
 use crate::chaos::traffic::Member;
 use crate::client::Dialer;
 use crate::client::wire::{decode, frame};
@@ -36,8 +37,17 @@ pub struct Comfort {
     pub rooms: bool,
     /// MiB of a disk of its own for each, which implies rooms; 0 for none.
     pub disk: u32,
+    /// Each has a disk that can lose its power, which implies rooms.
+    pub power: Option<Power>,
     /// Start of the random choices.
     pub seed: u64,
+}
+
+impl Comfort {
+    /// Whether nodes have networks and mounts of their own.
+    fn has_rooms(self) -> bool {
+        self.rooms || self.disk > 0 || self.power.is_some()
+    }
 }
 
 /// One node.
@@ -45,6 +55,8 @@ struct Node {
     place: Place,
     member: Member,
     child: Option<Child>,
+    /// What it keeps its data on, if that can lose its power.
+    disk: Option<Disk>,
 }
 
 impl Node {
@@ -53,20 +65,50 @@ impl Node {
         let disk = place.folder.join("disk");
         fs::create_dir_all(&disk)?;
         let small = (comfort.disk > 0).then_some((&*disk, comfort.disk));
-        let wants_room = comfort.rooms || comfort.disk > 0;
-        let room = wants_room.then(|| Room::open(small)).transpose()?;
+        let room = comfort.has_rooms().then(|| Room::open(small)).transpose()?;
+        let room = room.map(Arc::new);
         let endpoint: Uri = place.client_url.parse()?;
+        let frail = match (comfort.power, &room) {
+            (Some(power), Some(room)) => {
+                let seed = comfort.seed.wrapping_add(u64::from(number));
+                Some(Disk::mount(room, &disk, power, seed)?)
+            }
+            _ => None,
+        };
         let member = Member {
             number,
             endpoint,
             dialer: dialer.clone(),
-            room: room.map(Arc::new),
+            room,
         };
         Ok(Self {
             place,
             member,
             child: None,
+            disk: frail,
         })
+    }
+
+    /// Ends its process (-9), if it runs.
+    fn kill(&mut self) -> Result<()> {
+        if let Some(child) = &mut self.child {
+            child.kill()?;
+        }
+        Ok(())
+    }
+
+    /// Waits for the end of its process.
+    fn bury(&mut self) -> Result<()> {
+        if let Some(mut child) = self.child.take() {
+            child.wait()?;
+        }
+        Ok(())
+    }
+
+    /// Its disk, which can lose its power.
+    fn frail_disk(&mut self) -> Result<&mut Disk> {
+        let disk = self.disk.as_mut();
+        disk.context("these nodes have no disks that lose their power")
     }
 }
 
@@ -84,6 +126,10 @@ impl Cluster {
     ///
     /// If a node does not start; its log is told.
     pub fn start(program: &Program, folder: &Path, comfort: Comfort) -> Result<Self> {
+        anyhow::ensure!(
+            comfort.disk == 0 || comfort.power.is_none(),
+            "a disk that loses its power is never full: one or the other"
+        );
         fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
         let folder = fs::canonicalize(folder)?;
         let places = places(&folder, comfort, program.scheme)?;
@@ -158,7 +204,9 @@ impl Cluster {
     /// If the program cannot be run.
     pub fn launch(&mut self, node: usize) -> Result<()> {
         let program = &self.program;
-        let Node { place, member, child } = &mut self.nodes[node];
+        let Node {
+            place, member, child, ..
+        } = &mut self.nodes[node];
         let log = File::options()
             .create(true)
             .append(true)
@@ -186,11 +234,33 @@ impl Cluster {
     ///
     /// If the system refuses.
     pub fn kill(&mut self, node: usize) -> Result<()> {
-        if let Some(mut child) = self.nodes[node].child.take() {
-            child.kill()?;
-            child.wait()?;
+        self.nodes[node].kill()?;
+        self.nodes[node].bury()
+    }
+
+    /// Cuts the power of some nodes together: their processes end, and their disks keep what was synced and any part of
+    /// the rest. They can be launched again. Tells what each lost.
+    ///
+    /// # Errors
+    ///
+    /// If the cluster was not given such disks, or the system refuses.
+    pub fn cut_power(&mut self, nodes: &[usize]) -> Result<Vec<Loss>> {
+        for node in nodes {
+            self.nodes[*node].frail_disk()?.cut();
         }
-        Ok(())
+        for node in nodes {
+            self.nodes[*node].kill()?;
+        }
+        nodes.iter().map(|node| self.unplug(*node)).collect()
+    }
+
+    /// A process ends only when the disk that it waits for does, so the disk goes first.
+    fn unplug(&mut self, node: usize) -> Result<Loss> {
+        let node = &mut self.nodes[node];
+        let loss = node.frail_disk()?.unplug()?;
+        node.bury()?;
+        node.frail_disk()?.plug()?;
+        Ok(loss)
     }
 
     /// Asks a node to end and waits until it has.
@@ -325,9 +395,13 @@ impl Cluster {
 
 impl Drop for Cluster {
     fn drop(&mut self) {
-        for node in 0..self.nodes.len() {
+        for node in &mut self.nodes {
             // It may have ended by itself.
-            drop(self.kill(node));
+            drop(node.kill().and_then(|()| node.bury()));
+            if let Some(disk) = node.disk.take() {
+                // The mount is in the room only, and the room goes; whoever wants to know what was on it looks here.
+                drop(disk.save(&node.place.folder.join("disk")));
+            }
         }
     }
 }
@@ -384,7 +458,7 @@ fn places(folder: &Path, comfort: Comfort, scheme: &str) -> Result<Vec<Place>> {
     (0..comfort.nodes)
         .map(|node| {
             let name = format!("node{node}");
-            let [client_url, peer_url] = match (comfort.rooms || comfort.disk > 0, comfort.nodes) {
+            let [client_url, peer_url] = match (comfort.has_rooms(), comfort.nodes) {
                 (false, _) => [free_url(scheme, &mut held)?, free_url(scheme, &mut held)?],
                 (true, 1) => [
                     "http://127.0.0.1:2379".to_owned(),

@@ -76,10 +76,24 @@ impl Room {
     }
 
     /// Runs a command in this room and waits for it.
-    pub(super) fn run(&self, words: &[&str]) -> Result<()> {
+    pub(crate) fn run(&self, words: &[&str]) -> Result<()> {
         let status = self.command(Path::new(words[0])).args(&words[1..]).status()?;
         anyhow::ensure!(status.success(), "{words:?} ended with {status}");
         Ok(())
+    }
+
+    /// The same with an input.
+    pub(crate) fn run_with_input(&self, words: &[&str], input: File) -> Result<()> {
+        let mut command = self.command(Path::new(words[0]));
+        let status = command.args(&words[1..]).stdin(input).status()?;
+        anyhow::ensure!(status.success(), "{words:?} ended with {status}");
+        Ok(())
+    }
+
+    /// A path in this room as a path of this process: what is mounted in a room is not seen elsewhere.
+    pub(crate) fn seen_from_outside(&self, path: &Path) -> PathBuf {
+        let inside = path.strip_prefix("/").unwrap_or(path);
+        Path::new(&format!("/proc/{}/root", self.pid)).join(inside)
     }
 
     /// Runs something on a thread that is in this room's network.
@@ -122,13 +136,9 @@ impl Room {
         Ok(std::fs::remove_file(self.ballast()?)?)
     }
 
-    /// The disk is mounted in the room only, so it is reached through the keeper.
     fn ballast(&self) -> Result<PathBuf> {
         let disk = self.disk.as_deref().context("this room has no disk of its own")?;
-        let inside = disk.strip_prefix("/").unwrap_or(disk);
-        Ok(Path::new(&format!("/proc/{}/root", self.pid))
-            .join(inside)
-            .join("ballast"))
+        Ok(self.seen_from_outside(disk).join("ballast"))
     }
 }
 
