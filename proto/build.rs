@@ -48,6 +48,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 fn generate(descriptors: prost_types::FileDescriptorSet) -> Result<(), Box<dyn Error>> {
     tonic_prost_build::configure()
         .build_transport(false)
+        .codec_path("crate::codec::SizedCodec")
         .bytes(".")
         .compile_fds(descriptors)?;
     Ok(())

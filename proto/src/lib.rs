@@ -2,11 +2,13 @@
 //! members say to each other.
 //!
 //! The `.proto` files beside this crate's manifest state packages, names, numbers and types exactly as they
-//! are on the wire; their comments and layout are our own. Everything here is generated from them, and no
+//! are on the wire; their comments and layout are our own. Everything but the [`codec`] is generated from them, and no
 //! logic lives here. Left out is what no client call carries: the messages that etcd's members exchange
 //! among themselves and the records that they store.
 //!
 //! Fields of type `bytes` are [`prost::bytes::Bytes`], so a decoded request shares the buffer it arrived in.
+
+pub mod codec;
 
 /// The services KV, Watch, Lease, Cluster, Maintenance and Auth, with their messages.
 #[allow(

@@ -11,10 +11,13 @@ use std::task::{Context, Poll, ready};
 use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// So much is gathered at most; then the client has to take some of it.
-const LIMIT: usize = 32 << 10;
+/// So much is gathered at most; then the client has to take some of it. A long answer comes in frames of 16 KiB, and
+/// each system call costs about as much as copying one.
+const LIMIT: usize = 128 << 10;
 /// What is written at once and is this large goes out with what was gathered, without being copied.
-const LARGE: usize = 8 << 10;
+const LARGE: usize = 64 << 10;
+/// Room that is kept while nothing is gathered: there may be thousands of connections that say little.
+const KEPT: usize = 16 << 10;
 /// Pieces that are written in one system call.
 const PIECES: usize = 16;
 
@@ -44,9 +47,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Gathered<S> {
         })))
     }
 
-    /// Writes what was gathered, as far as the client takes it.
+    /// Writes what was gathered, as far as the client takes it. For when nothing more is to be said at once.
     pub(super) fn write_out(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.0.lock().write_out(context)
+        let inner = &mut *self.0.lock();
+        ready!(inner.write_out(context))?;
+        inner.gathered.shrink_to(KEPT);
+        Poll::Ready(Ok(()))
     }
 }
 
@@ -68,11 +74,14 @@ impl<S: AsyncWrite + Unpin> Inner<S> {
         Pin::new(&mut self.stream).poll_flush(context)
     }
 
-    fn gather(&mut self, slices: &[IoSlice<'_>]) -> usize {
+    fn gather(&mut self, slices: &[IoSlice<'_>], length: usize) -> usize {
+        if self.gathered.len() + length > self.gathered.capacity().max(KEPT) {
+            self.gathered.reserve_exact(LIMIT - self.gathered.len());
+        }
         slices
             .iter()
             .for_each(|slice| self.gathered.extend_from_slice(slice));
-        slices.iter().map(|slice| slice.len()).sum()
+        length
     }
 
     /// Writes the slices behind what was gathered; the answer is how many octets of the slices went.
@@ -133,7 +142,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Gathered<S> {
         if inner.gathered.len() + length > LIMIT {
             ready!(inner.write_out(context))?;
         }
-        Poll::Ready(Ok(inner.gather(slices)))
+        Poll::Ready(Ok(inner.gather(slices, length)))
     }
 
     fn is_write_vectored(&self) -> bool {
