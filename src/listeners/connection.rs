@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, anyhow, bail};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
+use tokio::runtime::Handle;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
@@ -38,6 +39,8 @@ pub(super) struct Manner {
     pub(super) keepalive: Keepalive,
     pub(super) max_concurrent_streams: u32,
     pub(super) stopping: CancellationToken,
+    /// Where requests go on that take long in the processor.
+    pub(super) aside: Handle,
 }
 
 /// Serves a connection until either side ends it; after `stopping`, until its requests are answered.
@@ -64,7 +67,7 @@ pub(super) async fn serve(
 }
 
 async fn converse<S: Stream>(stream: S, door: Door, manner: &Manner) -> Result<()> {
-    let requests = Requests::default();
+    let requests = Requests::new(manner.aside.clone());
     let builder = builder(manner, requests.begun());
     let stream = Gathered::new(stream);
     let supervised = Supervised::new(stream.clone(), manner.keepalive.min_time);

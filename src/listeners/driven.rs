@@ -117,6 +117,7 @@ mod tests {
 
     use hyper::rt::Executor as _;
     use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadBuf, duplex};
+    use tokio::runtime::Handle;
     use tokio::sync::oneshot;
 
     use super::*;
@@ -155,7 +156,7 @@ mod tests {
         let (mut client, server) = duplex(64);
         let (stream, polls, wakings) = (Gathered::new(server), Arc::default(), Arc::<Counter>::default());
         let connection = talkative(stream.clone(), Arc::clone(&polls));
-        let mut driven = std::pin::pin!(drive(connection, Requests::default(), stream));
+        let mut driven = std::pin::pin!(drive(connection, Requests::new(Handle::current()), stream));
         let waker = Waker::from(Arc::clone(&wakings));
         let mut context = Context::from_waker(&waker);
         assert!(driven.as_mut().poll(&mut context).is_pending());
@@ -171,7 +172,7 @@ mod tests {
         let (stream, wakings, requests) = (
             Gathered::new(server),
             Arc::<Counter>::default(),
-            Requests::default(),
+            Requests::new(Handle::current()),
         );
         let (answer, answered) = oneshot::channel::<()>();
         let (said, mut heard) = oneshot::channel::<()>();
@@ -199,7 +200,11 @@ mod tests {
             context.waker().wake_by_ref();
             Poll::<()>::Pending
         });
-        let mut driven = std::pin::pin!(drive(restless, Requests::default(), Gathered::new(server)));
+        let mut driven = std::pin::pin!(drive(
+            restless,
+            Requests::new(Handle::current()),
+            Gathered::new(server)
+        ));
         let waker = Waker::from(Arc::clone(&wakings));
         assert!(
             driven

@@ -1,5 +1,6 @@
 //! The sockets that clients come to, and what is said through them.
 
+mod aside;
 mod bind;
 mod connection;
 mod driven;
@@ -19,6 +20,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::door::Door;
 use crate::settings::{Settings, TlsSettings};
+use aside::Aside;
 use bind::Socketed;
 use connection::Manner;
 use tls::Tls;
@@ -52,11 +54,13 @@ struct Listener {
 pub(crate) struct Listeners {
     listeners: Vec<Listener>,
     manner: Manner,
+    aside: Aside,
 }
 
 /// The accept loops and connections that are running.
 pub(crate) struct Serving {
     tasks: TaskTracker,
+    _aside: Aside,
 }
 
 impl Listeners {
@@ -91,12 +95,18 @@ impl Listeners {
                 });
             }
         }
+        let aside = Aside::start(settings.worker_threads)?;
         let manner = Manner {
             keepalive: settings.keepalive,
             max_concurrent_streams: settings.limits.max_concurrent_streams,
             stopping,
+            aside: aside.handle(),
         };
-        Ok(Self { listeners, manner })
+        Ok(Self {
+            listeners,
+            manner,
+            aside,
+        })
     }
 
     /// Starts to accept connections and to lead them to the door that fits each listener.
@@ -108,7 +118,10 @@ impl Listeners {
             tasks.spawn(accept(listener, door, self.manner.clone(), tasks.clone()));
         }
         tasks.close();
-        Serving { tasks }
+        Serving {
+            tasks,
+            _aside: self.aside,
+        }
     }
 }
 

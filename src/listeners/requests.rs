@@ -11,30 +11,35 @@ use std::task::{Context, Poll, Waker};
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use hyper::rt::Executor;
 use parking_lot::Mutex;
+use tokio::runtime::Handle;
 
-/// A request that is being served, unless that goes on elsewhere.
-struct Request(Option<Pin<Box<dyn Future<Output = ()> + Send>>>);
+type Work = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// A request that is being served. It ends with nothing, or with what is to go on elsewhere.
+struct Request(Option<Work>);
 
 thread_local! {
-    /// Whether the request that is being polled asked for a task of its own.
-    static APART: Cell<bool> = const { Cell::new(false) };
+    /// Whether the request that is being polled asked to go on elsewhere.
+    static ASIDE: Cell<bool> = const { Cell::new(false) };
 }
 
 /// Where the HTTP library puts requests that came in.
-#[derive(Clone, Default)]
-pub(super) struct Begun(Arc<Mutex<Vec<Request>>>);
+#[derive(Clone)]
+pub(super) struct Begun {
+    waiting: Arc<Mutex<Vec<Request>>>,
+    aside: Handle,
+}
 
 /// The requests that wait for something.
-#[derive(Default)]
 pub(super) struct Requests {
     begun: Begun,
     waiting: FuturesUnordered<Request>,
 }
 
-/// Moves the request that is being served to a task of its own, where its work holds up nobody else of the same
-/// connection. For requests that take long in the processor.
+/// Moves the request that is being served to threads where its work holds up nobody else. For requests that take
+/// long in the processor.
 pub(crate) async fn step_aside() {
-    APART.set(true);
+    ASIDE.set(true);
     tokio::task::yield_now().await;
 }
 
@@ -47,32 +52,51 @@ where
         let mut request = Request(Some(Box::pin(request)));
         // Who must wait is polled again, and leaves the waker then that counts.
         let mut context = Context::from_waker(Waker::noop());
-        if Pin::new(&mut request).poll(&mut context).is_pending() {
-            self.0.lock().push(request);
+        match Pin::new(&mut request).poll(&mut context) {
+            Poll::Pending => self.waiting.lock().push(request),
+            Poll::Ready(rest) => self.go_on_aside(rest),
+        }
+    }
+}
+
+impl Begun {
+    fn go_on_aside(&self, rest: Option<Work>) {
+        if let Some(rest) = rest {
+            self.aside.spawn(rest);
         }
     }
 }
 
 impl Future for Request {
-    type Output = ();
+    type Output = Option<Work>;
 
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        let Some(served) = &mut self.0 else {
-            return Poll::Ready(());
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Work>> {
+        let Some(work) = &mut self.0 else {
+            return Poll::Ready(None);
         };
-        APART.set(false);
-        if served.as_mut().poll(context).is_ready() {
-            return Poll::Ready(());
+        ASIDE.set(false);
+        if work.as_mut().poll(context).is_ready() {
+            return Poll::Ready(None);
         }
-        if APART.take() {
-            self.0.take().map(tokio::spawn);
-            return Poll::Ready(());
+        if ASIDE.take() {
+            return Poll::Ready(self.0.take());
         }
         Poll::Pending
     }
 }
 
 impl Requests {
+    /// The requests of a connection; what takes long goes on `aside`.
+    pub(super) fn new(aside: Handle) -> Self {
+        Self {
+            begun: Begun {
+                waiting: Arc::default(),
+                aside,
+            },
+            waiting: FuturesUnordered::new(),
+        }
+    }
+
     /// Where new ones are put.
     pub(super) fn begun(&self) -> Begun {
         self.begun.clone()
@@ -80,8 +104,10 @@ impl Requests {
 
     /// Drives those that can go on, until all have to wait.
     pub(super) fn drive(&mut self, context: &mut Context<'_>) {
-        self.waiting.extend(self.begun.0.lock().drain(..));
-        while let Poll::Ready(Some(())) = self.waiting.poll_next_unpin(context) {}
+        self.waiting.extend(self.begun.waiting.lock().drain(..));
+        while let Poll::Ready(Some(rest)) = self.waiting.poll_next_unpin(context) {
+            self.begun.go_on_aside(rest);
+        }
     }
 }
 
@@ -93,21 +119,21 @@ mod tests {
 
     use super::*;
 
-    #[test]
-    fn what_need_not_wait_is_done_at_once() {
-        let requests = Requests::default();
+    #[tokio::test]
+    async fn what_need_not_wait_is_done_at_once() {
+        let requests = Requests::new(Handle::current());
         let done = Arc::new(AtomicUsize::new(0));
         let seen = Arc::clone(&done);
         requests.begun().execute(async move {
             seen.fetch_add(1, Ordering::Relaxed);
         });
         assert_eq!(done.load(Ordering::Relaxed), 1);
-        assert!(requests.begun.0.lock().is_empty());
+        assert!(requests.begun.waiting.lock().is_empty());
     }
 
-    #[test]
-    fn what_must_wait_is_finished_with_the_others() {
-        let mut requests = Requests::default();
+    #[tokio::test]
+    async fn what_must_wait_is_finished_with_the_others() {
+        let mut requests = Requests::new(Handle::current());
         let done = Arc::new(AtomicUsize::new(0));
         let answers: Vec<_> = (0..3)
             .map(|_| {
@@ -130,20 +156,20 @@ mod tests {
 
     #[tokio::test]
     async fn long_work_goes_on_elsewhere() {
-        let requests = Requests::default();
+        let requests = Requests::new(Handle::current());
         let here = tokio::task::try_id();
         let (done, finished) = oneshot::channel();
         requests.begun().execute(async move {
             step_aside().await;
             done.send(tokio::task::try_id()).unwrap();
         });
-        assert!(requests.begun.0.lock().is_empty());
+        assert!(requests.begun.waiting.lock().is_empty());
         assert_ne!(finished.await.unwrap(), here);
     }
 
     #[tokio::test]
     async fn long_work_goes_on_elsewhere_also_after_a_wait() {
-        let mut requests = Requests::default();
+        let mut requests = Requests::new(Handle::current());
         let here = tokio::task::try_id();
         let (go, wait) = oneshot::channel();
         let (done, finished) = oneshot::channel();

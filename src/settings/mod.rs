@@ -274,10 +274,11 @@ fn settings_of(line: CommandLine, mut warnings: Vec<String>) -> Result<Settings,
     })
 }
 
+/// Half of the cores: the other half decides, writes, and asks. One thread that is never idle wakes nobody and hears
+/// more at once than two that wait for each other.
 fn default_worker_threads() -> usize {
-    std::thread::available_parallelism()
-        .map_or(1, usize::from)
-        .min(MOST_WORKER_THREADS)
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    (cores / 2).clamp(1, MOST_WORKER_THREADS)
 }
 
 fn limits_of(flags: &flags::LimitFlags) -> Result<Limits, SettingsError> {
