@@ -76,8 +76,8 @@ pub(crate) enum ScenarioName {
     LeaseRevoke,
     /// --keys leases expire together; one client watches their keys go, the others write; ends when all are gone.
     LeaseExpiry,
-    /// One client compacts all superseded --revisions after a third of the duration, the others write; ends when they
-    /// are physically gone.
+    /// One client compacts all superseded --revisions after a third of the duration, or 5 s, the others write; ends
+    /// when they are physically gone.
     Compaction,
     /// --nodes nodes renew their Lease objects, pods come and go, events have leases, controllers list, count and
     /// watch, and compactions go on meanwhile.

@@ -74,7 +74,7 @@ impl Contest {
         let mut own = BTreeMap::new();
         let mut rows = Vec::new();
         for row in &self.rows {
-            let (taffrail, peer) = self.measure(row)?;
+            let (taffrail, peer) = self.measure(row);
             let evidence = Evidence {
                 taffrail: &taffrail,
                 peer: &peer,
@@ -98,37 +98,44 @@ impl Contest {
     }
 
     /// Measures one row: both servers in turn, as often as asked for, each time from an empty data directory.
-    fn measure(&self, row: &Row) -> Result<(Vec<Sample>, Vec<Sample>)> {
+    fn measure(&self, row: &Row) -> (Vec<Sample>, Vec<Sample>) {
         let (mut taffrail, mut peer) = (Vec::new(), Vec::new());
         let repeats = self.extent.repeats(row);
         for repeat in 1..=repeats {
             eprint!("{:<22} {repeat}/{repeats}", row.name);
-            taffrail.push(self.sample(&self.taffrail, row)?);
+            taffrail.push(self.sample(&self.taffrail, row));
             if let Some(contender) = self.peer.as_ref().filter(|_| row.peer) {
-                peer.push(self.sample(contender, row)?);
+                peer.push(self.sample(contender, row));
             }
             eprintln!();
         }
-        Ok((taffrail, peer))
+        (taffrail, peer)
     }
 
-    fn sample(&self, contender: &Contender, row: &Row) -> Result<Sample> {
+    /// One measurement. What fails is an error of the row, and the others go on.
+    fn sample(&self, contender: &Contender, row: &Row) -> Sample {
+        let sample = self.try_sample(contender, row).unwrap_or_else(|error| {
+            eprintln!("\n{} against {} failed: {error:#}", row.name, contender.name);
+            Sample::failed(&error)
+        });
+        eprint!("  {} {}", contender.name, headline(&sample));
+        sample
+    }
+
+    fn try_sample(&self, contender: &Contender, row: &Row) -> Result<Sample> {
         let site = Site {
             contender,
             parent: &self.data,
             leash: &self.leash,
             extent: self.extent,
         };
-        let sample = match &row.what {
+        match &row.what {
             What::Load(load) => self.run_load(contender, load),
             What::Store(keys, quick) => store::measure(&site, self.extent.either((*keys, *quick))),
             What::Start(keys, quick) => store::measure_start(&site, self.extent.either((*keys, *quick))),
             What::Stalled => stalled::measure(&site),
             What::Cluster(load) => cluster::measure(&site, &self.certificates, *load),
-        };
-        let sample = sample.with_context(|| format!("{} against {} failed", row.name, contender.name))?;
-        eprint!("  {} {}", contender.name, headline(&sample));
-        Ok(sample)
+        }
     }
 
     fn run_load(&self, contender: &Contender, load: &Load) -> Result<Sample> {

@@ -71,7 +71,7 @@ pub(crate) static LIMIT_ROWS: [Row; 11] = [
         "compaction-500000",
         What::Load(Load {
             revisions: (51, 51),
-            time: Time::UntilDone(15),
+            time: Time::UntilDone(120),
             ..load(ScenarioName::Compaction, (16, 4))
         }),
         &[SLOWDOWN],

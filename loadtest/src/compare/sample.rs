@@ -102,6 +102,14 @@ impl Sample {
         self
     }
 
+    /// A measurement that could not be taken.
+    pub(crate) fn failed(error: &anyhow::Error) -> Self {
+        Self {
+            errors: BTreeMap::from([(format!("{error:#}"), 1)]),
+            ..Self::default()
+        }
+    }
+
     /// Everything that a run tells.
     pub(crate) fn of_run(report: RunReport, plan: &Plan) -> Self {
         let usage = &report.usage;

@@ -26,10 +26,17 @@ const GLANCE: Duration = Duration::from_millis(5);
 /// How long a server may take to start or to stop.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// The process that is running and its folder, so that a signal ends and removes them too. Members of a cluster end by
-/// themselves with this process; of them only the folder is held.
+/// What runs and where, so that a signal ends and removes it too.
 #[derive(Default)]
-pub(crate) struct Leash(Mutex<Option<(Option<Child>, PathBuf)>>);
+pub(crate) struct Leash(Mutex<Option<Held>>);
+
+/// Processes and their folder.
+struct Held {
+    child: Option<Child>,
+    /// Members of a cluster, which somebody else waits for.
+    members: Vec<u32>,
+    folder: PathBuf,
+}
 
 impl Leash {
     /// A leash that is pulled when this process is told to end.
@@ -45,26 +52,42 @@ impl Leash {
         Ok(leash)
     }
 
-    fn hold(&self) -> MutexGuard<'_, Option<(Option<Child>, PathBuf)>> {
+    fn lock(&self) -> MutexGuard<'_, Option<Held>> {
         self.0.lock().expect("nobody panics while holding the leash")
     }
 
-    /// Holds a folder in which processes run that end by themselves.
-    pub(crate) fn hold_folder(&self, folder: &Path) {
-        *self.hold() = Some((None, folder.to_owned()));
+    fn hold(&self, child: Option<Child>, members: Vec<u32>, folder: &Path) {
+        *self.lock() = Some(Held {
+            child,
+            members,
+            folder: folder.to_owned(),
+        });
     }
 
-    /// Kills the process, if one is running, and removes its folder.
-    pub(crate) fn pull(&self) {
-        if let Some((child, folder)) = self.hold().take() {
-            if let Some(mut child) = child {
-                // It may have ended by itself; there is nothing to be done about anything else.
-                drop(child.kill());
-                drop(child.wait());
-            }
-            drop(fs::remove_dir_all(folder));
-        }
+    /// Holds members of a cluster, none of which has been waited for, and their folder.
+    pub(crate) fn hold_members(&self, members: Vec<u32>, folder: &Path) {
+        self.hold(None, members, folder);
     }
+
+    /// Kills what is running and removes its folder.
+    pub(crate) fn pull(&self) {
+        let Some(held) = self.lock().take() else {
+            return;
+        };
+        // It may have ended by itself; there is nothing to be done about anything else.
+        if let Some(mut child) = held.child {
+            drop(child.kill());
+            drop(child.wait());
+        }
+        for pid in held.members.into_iter().filter_map(process_id) {
+            kill_process(pid, Signal::KILL).ok();
+        }
+        drop(fs::remove_dir_all(held.folder));
+    }
+}
+
+fn process_id(pid: u32) -> Option<Pid> {
+    Pid::from_raw(i32::try_from(pid).ok()?)
 }
 
 async fn told_to_end() {
@@ -126,13 +149,13 @@ impl Server {
     }
 
     fn launch(&mut self, flags: &[&str]) -> Result<Duration> {
-        *self.leash.hold() = Some((None, self.folder.clone()));
+        self.leash.hold(None, Vec::new(), &self.folder);
         let log = self.folder.join("log");
         let begun = Instant::now();
         let child = self.spawn(flags, File::create(&log)?);
         let child = child.with_context(|| format!("cannot start {}", self.contender.binary.display()))?;
         self.pid = child.id();
-        *self.leash.hold() = Some((Some(child), self.folder.clone()));
+        self.leash.hold(Some(child), Vec::new(), &self.folder);
         self.wait_until_ready()
             .with_context(|| format!("it does not get ready; {}", self.last_words()))?;
         Ok(begun.elapsed())
@@ -177,10 +200,7 @@ impl Server {
     }
 
     fn end(&self) -> Result<()> {
-        let pid = i32::try_from(self.pid)
-            .ok()
-            .and_then(Pid::from_raw)
-            .context("a process id is a positive number")?;
+        let pid = process_id(self.pid).context("a process id is a positive number")?;
         kill_process(pid, Signal::TERM)?;
         let deadline = Instant::now() + PATIENCE;
         while !self.has_ended()? {
@@ -195,8 +215,10 @@ impl Server {
     }
 
     fn has_ended(&self) -> io::Result<bool> {
-        match self.leash.hold().as_mut() {
-            Some((Some(child), _)) => Ok(child.try_wait()?.is_some()),
+        match self.leash.lock().as_mut() {
+            Some(Held {
+                child: Some(child), ..
+            }) => Ok(child.try_wait()?.is_some()),
             _ => Err(ErrorKind::NotFound.into()),
         }
     }

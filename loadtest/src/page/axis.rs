@@ -33,7 +33,12 @@ pub(super) struct Axis {
     unit: Unit,
     low: f64,
     high: f64,
+    /// What is written at the axis, if that is not left to the scale.
+    marks: Vec<f64>,
 }
+
+/// Least distance between two marks, as a share of the axis.
+const APART: f64 = 0.1;
 
 impl Axis {
     /// An axis on which all of these values have room.
@@ -57,7 +62,25 @@ impl Axis {
             unit,
             low,
             high,
+            marks: Vec::new(),
         }
+    }
+
+    /// The same with these values written at it, as far as there is room between them.
+    pub(super) fn marked(mut self, values: impl Iterator<Item = f64>) -> Self {
+        let mut values: Vec<_> = values.collect();
+        values.sort_by(f64::total_cmp);
+        let mut last = f64::NEG_INFINITY;
+        values.retain(|value| {
+            let position = self.position(*value);
+            let room = position - last >= APART;
+            if room {
+                last = position;
+            }
+            room
+        });
+        self.marks = values;
+        self
     }
 
     /// Where the value lies: 0 at the beginning, 1 at the end.
@@ -74,6 +97,7 @@ impl Axis {
     /// The values that are written at the axis, and how.
     pub(super) fn ticks(&self) -> Vec<(f64, String)> {
         let values = match self.scale {
+            _ if !self.marks.is_empty() => self.marks.clone(),
             Scale::Linear => even(self.high),
             Scale::Logarithmic => within_decades(self.low, self.high),
             Scale::Nines => vec![0.0, 0.9, 0.99, 0.999, 0.9999],
@@ -171,6 +195,15 @@ mod tests {
         assert_eq!(labels(&axis), ["0 %", "90 %", "99 %", "99.9 %", "99.99 %"]);
         assert!((axis.position(0.99) - 0.5).abs() < 1e-9);
         assert_eq!(axis.position(1.0), 1.0);
+    }
+
+    #[test]
+    fn marks_are_written_where_there_is_room() {
+        let clients = [1.0, 4.0, 16.0, 64.0, 128.0, 256.0, 4.0];
+        let axis = axis(Scale::Logarithmic, Unit::Number, &clients).marked(clients.into_iter());
+        assert_eq!(labels(&axis), ["1", "4", "16", "64", "128", "256"]);
+        let close = axis.marked([100.0, 101.0, 1.0].into_iter());
+        assert_eq!(labels(&close), ["1", "100"]);
     }
 
     #[test]

@@ -188,7 +188,8 @@ fn chart(
     let points = || lines.iter().flat_map(|line| line.points.iter().copied());
     Chart {
         title,
-        x: Axis::new(name, Scale::Logarithmic, x_unit, points().map(|(x, _)| x)),
+        x: Axis::new(name, Scale::Logarithmic, x_unit, points().map(|(x, _)| x))
+            .marked(points().map(|(x, _)| x)),
         y: Axis::new("", scale, y_unit, points().map(|(_, y)| y)),
         lines,
     }

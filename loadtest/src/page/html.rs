@@ -69,14 +69,15 @@ fn compared(body: &mut String, comparison: &Comparison) {
             comparison.disk_sync_us
         ),
     );
-    let picture = ratios::figure(comparison);
+    let picture = ratios::picture(comparison);
+    let other = comparison.peer.as_deref().unwrap_or("other rows");
     if !picture.is_empty() {
         put(
             body,
             format_args!(
-                "<h3>Ratios to {}, and where they must be</h3>\n<p class=\"legend\"><span class=\"swatch allowed\"></span> allowed \
-             <span class=\"swatch met\"></span> met <span class=\"swatch missed\"></span> not met; the line is the spread between pairs of runs</p>\n{picture}",
-                comparison.peer.as_deref().unwrap_or("other rows")
+                "<h3>What is required, and where it lies</h3>\n<p class=\"legend\"><span class=\"swatch allowed\"></span> allowed \
+             <span class=\"swatch met\"></span> met <span class=\"swatch missed\"></span> not met; the line is the spread of runs; figures are ratios to {}, or what is said at the right</p>\n{picture}",
+                escaped(other)
             ),
         );
     }
@@ -104,10 +105,8 @@ fn table(body: &mut String, comparison: &Comparison) {
     put(
         body,
         format_args!(
-            "<details{}><summary>All figures</summary>\n<table>\n<tr><th>row</th><th>figure</th><th>taffrail</th><th>{}</th>\
+            "<details><summary>All figures</summary>\n<table>\n<tr><th>row</th><th>figure</th><th>taffrail</th><th>{}</th>\
              <th>ratio</th><th>spread</th><th>required</th><th>met</th></tr>\n",
-            // What is held against nothing is in no picture.
-            if comparison.peer.is_none() { " open" } else { "" },
             escaped(other)
         ),
     );

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use super::axis::{Axis, Scale, Unit};
 use super::escaped;
-use crate::compare::{Bound, Comparison, Verdict, labelled};
+use crate::compare::{Bound, Compared, Comparison, Verdict, figure, labelled};
 
 /// Height of a requirement.
 const STEP: f64 = 22.0;
@@ -12,21 +12,23 @@ const STEP: f64 = 22.0;
 const LEFT: f64 = 400.0;
 const RIGHT: f64 = 880.0;
 /// Width of the picture, with room for what is written at the right.
-const WIDTH: f64 = 970.0;
+const WIDTH: f64 = 1020.0;
 /// Room for the scale.
 const TOP: f64 = 30.0;
 
-/// A requirement that is a ratio.
-struct Mark<'a> {
+/// A requirement as it is drawn. A figure that is held against nothing is drawn as its ratio to its limit.
+struct Mark {
     name: String,
     ratio: f64,
     spread: (f64, f64),
     bound: Bound,
-    verdict: &'a Verdict,
+    met: bool,
+    /// What is written at the right.
+    text: String,
 }
 
-/// The picture; nothing if no ratio is required.
-pub(super) fn figure(comparison: &Comparison) -> String {
+/// The picture; nothing if nothing is required.
+pub(super) fn picture(comparison: &Comparison) -> String {
     let marks: Vec<_> = comparison.judged().filter_map(mark).collect();
     if marks.is_empty() {
         return String::new();
@@ -45,14 +47,35 @@ pub(super) fn figure(comparison: &Comparison) -> String {
     )
 }
 
-fn mark<'a>((row, verdict): (&'a crate::compare::Compared, &'a Verdict)) -> Option<Mark<'a>> {
-    Some(Mark {
-        name: format!("{}: {}", row.name, labelled(verdict)),
-        ratio: verdict.ratio.filter(|ratio| ratio.is_finite() && *ratio > 0.0)?,
-        spread: verdict.spread,
-        bound: verdict.bound?,
-        verdict,
-    })
+fn mark((row, verdict): (&Compared, &Verdict)) -> Option<Mark> {
+    let name = format!("{}: {}", row.name, labelled(verdict));
+    let (bound, met) = (verdict.bound?, verdict.met == Some(true));
+    let says = if met { "met" } else { "not met" };
+    let mark = match verdict.ratio {
+        Some(ratio) => Mark {
+            name,
+            ratio,
+            spread: verdict.spread,
+            bound,
+            met,
+            text: format!("{ratio:.2} {says}"),
+        },
+        None => {
+            let (limit, (low, high)) = (limit(bound), verdict.spread);
+            Mark {
+                name,
+                ratio: verdict.taffrail / limit,
+                spread: (low / limit, high / limit),
+                bound: match bound {
+                    Bound::AtLeast(_) => Bound::AtLeast(1.0),
+                    Bound::AtMost(_) => Bound::AtMost(1.0),
+                },
+                met,
+                text: format!("{} of {} {says}", figure(verdict.taffrail), figure(limit)),
+            }
+        }
+    };
+    Some(mark).filter(|mark| mark.ratio.is_finite() && mark.ratio > 0.0)
 }
 
 fn limit(bound: Bound) -> f64 {
@@ -86,8 +109,7 @@ fn scale(svg: &mut String, axis: &Axis, height: f64) {
 }
 
 /// One requirement: the allowed side as a band, the spread as a line, the ratio as a dot.
-fn row(svg: &mut String, axis: &Axis, mark: &Mark<'_>, y: f64) {
-    let met = mark.verdict.met == Some(true);
+fn row(svg: &mut String, axis: &Axis, mark: &Mark, y: f64) {
     let bound = along(axis, limit(mark.bound));
     let (from, to) = match mark.bound {
         Bound::AtLeast(_) => (bound, RIGHT),
@@ -95,7 +117,7 @@ fn row(svg: &mut String, axis: &Axis, mark: &Mark<'_>, y: f64) {
     };
     let (low, high) = mark.spread;
     let (low, high) = (along(axis, low), along(axis, high));
-    let (x, class) = (along(axis, mark.ratio), if met { "met" } else { "missed" });
+    let (x, class) = (along(axis, mark.ratio), if mark.met { "met" } else { "missed" });
     put(
         svg,
         format_args!(
@@ -125,18 +147,59 @@ fn row(svg: &mut String, axis: &Axis, mark: &Mark<'_>, y: f64) {
             mark.ratio
         ),
     );
-    let verdict = if met { "met" } else { "not met" };
     put(
         svg,
         format_args!(
-            "<text x=\"{}\" y=\"{:.1}\">{:.2} {verdict}</text>",
+            "<text x=\"{}\" y=\"{:.1}\">{}</text>",
             RIGHT + 10.0,
             y + 4.0,
-            mark.ratio
+            mark.text
         ),
     );
 }
 
 fn put(svg: &mut String, piece: std::fmt::Arguments<'_>) {
     svg.write_fmt(piece).expect("a string takes everything");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::compare::Metric;
+
+    fn drawn(ratio: Option<f64>, taffrail: f64) -> Option<Mark> {
+        let row = Compared {
+            name: "row".to_owned(),
+            taffrail: Vec::new(),
+            peer: Vec::new(),
+            verdicts: Vec::new(),
+        };
+        let verdict = Verdict {
+            metric: Metric::Last,
+            taffrail,
+            against: None,
+            other: None,
+            ratio,
+            spread: (1000.0, 4000.0),
+            bound: Some(Bound::AtMost(2000.0)),
+            met: Some(false),
+        };
+        mark((&row, &verdict))
+    }
+
+    #[test]
+    fn what_is_held_against_nothing_is_drawn_against_its_limit() {
+        let mark = drawn(None, 3000.0).expect("a mark");
+        assert_eq!(
+            (mark.ratio, mark.spread, mark.bound),
+            (1.5, (0.5, 2.0), Bound::AtMost(1.0))
+        );
+        assert_eq!(mark.text, "3000 of 2000 not met");
+        assert_eq!(drawn(Some(2.5), 3000.0).expect("a mark").ratio, 2.5);
+    }
+
+    #[test]
+    fn what_has_no_figure_is_not_drawn() {
+        assert!(drawn(None, f64::NAN).is_none() && drawn(Some(f64::INFINITY), 1.0).is_none());
+    }
 }

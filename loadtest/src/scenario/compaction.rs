@@ -1,4 +1,4 @@
-//! Writes while everything that they supersede is compacted away. One client waits for a third of the duration, compacts
+//! Writes while everything that they supersede is compacted away. One client waits for a third of the duration, or 5 s, compacts
 //! all of the ground's older revisions at once, and ends the run when they are physically gone; the others write. Their
 //! latencies are told apart: before, and while.
 
@@ -20,6 +20,9 @@ use crate::load::{Outcome, Scenario, Worker};
 pub(crate) const BEFORE: &str = "put-before";
 /// Kind of a write while it runs.
 pub(crate) const WHILE: &str = "put-while";
+
+/// How long writes go on before, at most.
+const BEFORE_LONG: Duration = Duration::from_secs(5);
 
 /// How far the run is.
 #[derive(Debug, Default)]
@@ -92,7 +95,7 @@ impl Scenario for Compaction {
         Ok(Client::Compacts(Compactor {
             route: connections[0].route("/etcdserverpb.KV/Compact")?,
             request: frame(&request),
-            patience: Some(self.ground.load.warmup + self.ground.load.duration / 3),
+            patience: Some(self.ground.load.warmup + (self.ground.load.duration / 3).min(BEFORE_LONG)),
             stage,
         }))
     }

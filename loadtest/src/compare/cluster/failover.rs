@@ -42,7 +42,7 @@ pub(super) fn measure(members: &mut Members) -> Result<Sample> {
     // Reads are in the middle of it when the leader goes.
     thread::sleep(BEFORE);
     let killed = Instant::now();
-    members.cluster.kill(members.leader)?;
+    members.kill_leader()?;
     let written = runtime()?.block_on(first_write(&members.dialer, &others));
     over.store(true, Ordering::Relaxed);
     let silence = reader.join().expect("the reader does not panic")?;

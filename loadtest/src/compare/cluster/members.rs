@@ -49,6 +49,7 @@ pub(super) struct Members {
     pub(super) dialer: Dialer,
     /// The number of the one that leads.
     pub(super) leader: usize,
+    folder: PathBuf,
     leash: Arc<Leash>,
 }
 
@@ -60,7 +61,7 @@ impl Members {
         if folder.exists() {
             fs::remove_dir_all(&folder)?;
         }
-        site.leash.hold_folder(&folder);
+        site.leash.hold_members(Vec::new(), &folder);
         certificates.write(&folder)?;
         let dialer = certificates.dialer()?;
         let program = Program::new(name, &site.contender.binary, FLAGS.to_vec())?
@@ -76,12 +77,23 @@ impl Members {
             Ok((cluster, leader))
         });
         let (cluster, leader) = started.inspect_err(|_| site.leash.pull())?;
-        Ok(Self {
+        let members = Self {
             cluster,
             dialer,
             leader,
+            folder,
             leash: Arc::clone(site.leash),
-        })
+        };
+        site.leash.hold_members(members.pids(), &members.folder);
+        Ok(members)
+    }
+
+    /// Kills the leader.
+    pub(super) fn kill_leader(&mut self) -> Result<()> {
+        let leader = self.cluster.pid(self.leader);
+        let others = self.pids().into_iter().filter(|pid| Some(*pid) != leader);
+        self.leash.hold_members(others.collect(), &self.folder);
+        self.cluster.kill(self.leader)
     }
 
     /// One that does not lead.
@@ -104,6 +116,8 @@ impl Members {
 
 impl Drop for Members {
     fn drop(&mut self) {
+        // From here on they are waited for, and their numbers may become others'.
+        self.leash.hold_members(Vec::new(), &self.folder);
         for member in 0..self.cluster.len() {
             // It may have ended by itself.
             drop(self.cluster.kill(member));
