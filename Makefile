@@ -43,7 +43,7 @@ doc: deps ## Check the documentation
 
 test: lint doc ## Run everything that needs Rust and Debian's packages only
 	$(CARGO) test --workspace --locked $(DQLITE)
-	$(MAKE) microbench BENCH="--max-time 0.1"
+	$(MAKE) microbench BENCH="--max-time 0.1 --skip-ext-time true"
 
 peers: ## Build the etcd and etcdctl to compare with (needs Go)
 	tests/parity/build.sh
@@ -62,7 +62,7 @@ bench: build peers ## Measure against etcd, side by side
 	$(CARGO) run --release --locked -p taffrail-loadtest -- compare --with etcd
 
 # Arguments for `make microbench`, e.g. make microbench BENCH="decide"; divan's own, `--help` lists them.
-BENCH ?= --max-time 2
+BENCH ?= --max-time 2 --skip-ext-time true
 MICROBENCHES := --bench rules --bench append --bench fan_out --bench encode
 
 microbench: deps ## Measure the hot parts one by one, with this machine's time (make microbench BENCH=decide)

@@ -39,21 +39,22 @@ fn decide_update(bencher: Bencher<'_, '_>) {
 #[divan::bench]
 fn apply_put(bencher: Bencher<'_, '_>) {
     let mut state = filled();
-    let mut overlay = Overlay::new(&state);
-    // Decided ahead, and applied in order.
-    let mut effects = Vec::new();
+    // Decided on a state of its own, which comes as far.
+    let mut ahead = filled();
+    let mut overlay = Overlay::new(&ahead);
     let mut number = 0;
-    bencher.bench_local(|| {
-        if effects.is_empty() {
-            overlay.settle(state.applied());
-            for _ in 0..64 {
-                number += 1;
-                effects.extend(decided(Command::Put(put(number)), &state, &mut overlay).effects);
-            }
-            effects.reverse();
-        }
-        effects.pop().map(|effect| state.apply(&effect))
-    });
+    bencher
+        .with_inputs(|| {
+            number += 1;
+            let decision = decided(Command::Put(put(number)), &ahead, &mut overlay);
+            ahead.apply(&decision.effects[0]);
+            overlay.settle(ahead.applied());
+            decision.effects
+        })
+        .bench_local_values(|effects| {
+            let replaced = state.apply(&effects[0]);
+            (replaced, effects)
+        });
 }
 
 #[divan::bench]
