@@ -12,7 +12,7 @@ ARGS ?=
 # For `make build` and everything on it: several members on Dqlite.
 DQLITE := --features dqlite
 
-.PHONY: help run cluster build deps format lint doc test peers conformance conformance-cluster bench microbench clean
+.PHONY: help run cluster build deps format lint doc test peers conformance conformance-cluster bench microbench instructions clean
 
 help: ## List what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -43,6 +43,7 @@ doc: deps ## Check the documentation
 
 test: lint doc ## Run everything that needs Rust and Debian's packages only
 	$(CARGO) test --workspace --locked $(DQLITE)
+	$(MAKE) microbench BENCH="--max-time 0.1 --skip-ext-time true"
 
 peers: ## Build the etcd and etcdctl to compare with (needs Go)
 	tests/parity/build.sh
@@ -61,11 +62,15 @@ bench: build peers ## Measure against etcd, side by side
 	$(CARGO) run --release --locked -p taffrail-loadtest -- compare --with etcd
 
 # Arguments for `make microbench`, e.g. make microbench BENCH="decide"; divan's own, `--help` lists them.
-BENCH ?= --max-time 2
+BENCH ?= --max-time 2 --skip-ext-time true
 MICROBENCHES := --bench rules --bench append --bench fan_out --bench encode
 
-microbench: ## Measure the hot parts one by one, with this machine's time (make microbench BENCH=decide)
+microbench: deps ## Measure the hot parts one by one, with this machine's time (make microbench BENCH=decide)
 	$(CARGO) bench --locked $(addprefix -p taffrail-,model journal actors proto) $(MICROBENCHES) -- $(BENCH)
+
+instructions: ## Count the instructions of the rules' hot parts, where time is noise (needs valgrind)
+	$(CARGO) build --release --locked -p taffrail-model --example instructions
+	deploy/instructions.sh target/release/examples/instructions
 
 clean: ## Remove what was built; .cache keeps what others built for us
 	$(CARGO) clean

@@ -11,12 +11,14 @@ use super::faults::{self, CLOCK, Fault, Kind};
 use super::history::{History, Recorder};
 use super::linearizability::Verdict;
 use super::nodes::{Cluster, Comfort, Program};
-use super::power::Power;
+use super::power::{Loss, Power};
 use super::report::{Amount, Report};
 use super::traffic::{Load, Traffic};
 
 /// MiB of each node's disk where disks are to be full.
 const DISK: u32 = 400;
+/// Losses of power of which one must have taken something: nodes write all the time.
+const LOSSES: usize = 8;
 /// How many times longer than planned traffic may flow until there is enough of it.
 const LONGER: u32 = 6;
 
@@ -48,6 +50,8 @@ pub struct Outcome {
     pub report: Report,
     /// The faults that were done and put right.
     pub faults: Vec<Fault>,
+    /// What losses of power took.
+    pub losses: Vec<Loss>,
     /// How long traffic flowed.
     pub duration: Duration,
     /// Too little happened for the checks to mean anything: why.
@@ -68,6 +72,10 @@ impl fmt::Display for Outcome {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let calls = self.report.amount.calls as f64 / self.duration.as_secs_f64();
         writeln!(out, "{} faults: {:?}", self.faults.len(), self.faults)?;
+        if !self.losses.is_empty() {
+            let sum: Loss = self.losses.iter().copied().sum();
+            writeln!(out, "{} disks lost power: {sum}", self.losses.len())?;
+        }
         write!(
             out,
             "{:.1?} of traffic, {calls:.0} calls/s\n{}",
@@ -96,13 +104,21 @@ pub fn run(plan: &Plan) -> Result<Outcome> {
     );
     let recorder = Recorder::default();
     recorder.note(format!("{plan:?}"));
-    let (faults, duration) = hurt(plan, &recorder)?;
+    let Harm {
+        faults,
+        losses,
+        duration,
+    } = hurt(plan, &recorder)?;
     let history = recorder.take();
     let report = super::check(&history);
-    let too_little = too_little(plan, &report.amount, &faults);
+    let mut too_little = too_little(plan, &report.amount, &faults);
+    if losses.len() >= LOSSES && !losses.iter().any(|loss| loss.is_felt()) {
+        too_little.push(format!("{} losses of power took nothing", losses.len()));
+    }
     let mut outcome = Outcome {
         report,
         faults,
+        losses,
         duration,
         too_little,
         history: None,
@@ -114,8 +130,15 @@ pub fn run(plan: &Plan) -> Result<Outcome> {
     Ok(outcome)
 }
 
+/// What was done to a cluster, and for how long.
+struct Harm {
+    faults: Vec<Fault>,
+    losses: Vec<Loss>,
+    duration: Duration,
+}
+
 /// Traffic with faults, from the start of the cluster to its end.
-fn hurt(plan: &Plan, recorder: &Recorder) -> Result<(Vec<Fault>, Duration)> {
+fn hurt(plan: &Plan, recorder: &Recorder) -> Result<Harm> {
     let program = with_clock(plan)?;
     let wants = |kind| plan.faults.contains(&kind);
     let comfort = Comfort {
@@ -134,9 +157,13 @@ fn hurt(plan: &Plan, recorder: &Recorder) -> Result<(Vec<Fault>, Duration)> {
     wait_for_calls(plan, recorder, begun);
     let duration = begun.elapsed();
     let finished = traffic.finish(plan.load.profile);
-    let done = done?;
+    let faults = done?;
     finished?;
-    Ok((done, duration))
+    Ok(Harm {
+        faults,
+        losses: cluster.losses().to_vec(),
+        duration,
+    })
 }
 
 /// On a machine that is busy, traffic goes on until there is enough of it to mean something, within reason.

@@ -117,6 +117,7 @@ pub struct Cluster {
     program: Program,
     nodes: Vec<Node>,
     network: Option<Network>,
+    losses: Vec<Loss>,
 }
 
 impl Cluster {
@@ -153,6 +154,7 @@ impl Cluster {
             program: program.clone(),
             nodes,
             network: network.transpose()?,
+            losses: Vec::new(),
         };
         for node in 0..cluster.nodes.len() {
             cluster.launch(node)?;
@@ -251,7 +253,18 @@ impl Cluster {
         for node in nodes {
             self.nodes[*node].kill()?;
         }
-        nodes.iter().map(|node| self.unplug(*node)).collect()
+        let losses: Vec<_> = nodes
+            .iter()
+            .map(|node| self.unplug(*node))
+            .collect::<Result<_>>()?;
+        self.losses.extend(&losses);
+        Ok(losses)
+    }
+
+    /// What the losses of power took, in order.
+    #[must_use]
+    pub fn losses(&self) -> &[Loss] {
+        &self.losses
     }
 
     /// A process ends only when the disk that it waits for does, so the disk goes first.

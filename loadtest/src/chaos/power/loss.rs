@@ -24,6 +24,18 @@ pub struct Loss {
     pub names_dropped: usize,
 }
 
+impl std::iter::Sum for Loss {
+    fn sum<I: Iterator<Item = Self>>(losses: I) -> Self {
+        losses.fold(Self::default(), |one, other| Self {
+            kept: one.kept + other.kept,
+            dropped: one.dropped + other.dropped,
+            torn: one.torn + other.torn,
+            names_kept: one.names_kept + other.names_kept,
+            names_dropped: one.names_dropped + other.names_dropped,
+        })
+    }
+}
+
 impl Loss {
     /// Whether anything that was done is gone.
     #[must_use]
