@@ -1,5 +1,8 @@
 //! The running server: the log, the pipeline on it, and the doors to it, opened and closed in that order.
 
+use std::fs::{DirBuilder, File};
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,7 +13,7 @@ use model::Limits;
 use tokio_util::sync::CancellationToken;
 
 #[cfg(feature = "dqlite")]
-use crate::cluster::{ClusterMember, make_directory};
+use crate::cluster::ClusterMember;
 use crate::door::House;
 use crate::gateway;
 use crate::http::{self, Site};
@@ -40,6 +43,9 @@ impl Server {
     /// Opens the log, replays it and starts the pipeline.
     pub(crate) async fn open(settings: &Settings) -> Result<Self> {
         let begun = std::time::Instant::now();
+        // Before the lease clock looks for what it remembers there.
+        make_directory(&settings.data_dir)
+            .with_context(|| format!("cannot make the data directory {}", settings.data_dir.display()))?;
         let server = match &settings.backend {
             Backend::Sqlite => Self::open_alone(settings).await?,
             Backend::Dqlite(cluster) => Self::open_member(settings, cluster).await?,
@@ -73,8 +79,6 @@ impl Server {
 
     #[cfg(feature = "dqlite")]
     async fn open_member(settings: &Settings, cluster: &ClusterSettings) -> Result<Self> {
-        make_directory(&settings.data_dir)
-            .with_context(|| format!("cannot make the data directory {}", settings.data_dir.display()))?;
         let (running, pipeline, member) =
             ClusterMember::start(settings, cluster, pipeline_settings(settings)).await?;
         catch_up(member.store()).await;
@@ -139,6 +143,16 @@ impl Server {
         tracing::info!("stopped");
         outcome
     }
+}
+
+/// For its owner only: the log holds secrets. It is there after a power cut, like what is put in it.
+pub(crate) fn make_directory(path: &Path) -> std::io::Result<()> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    DirBuilder::new().recursive(true).mode(0o700).create(path)?;
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    File::open(parent.unwrap_or(Path::new(".")))?.sync_all()
 }
 
 /// A member that was away shows nothing older than what it showed before: it serves clients once it has what the

@@ -13,7 +13,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::members::connector;
 use crate::peers::{Introduction, Patience, RemotePeer};
-use crate::settings::ClusterSettings;
+use crate::settings::{ClusterSettings, InitialMember};
 
 /// The file in the data directory that remembers it.
 const FILE: &str = "cluster-id";
@@ -32,17 +32,23 @@ pub(super) async fn cluster_id(data_dir: &Path, cluster: &ClusterSettings, diale
     let id = if joins {
         ask_until_known(cluster, dialer).await
     } else {
-        computed(cluster)
+        computed(&cluster.token, &cluster.initial)
     };
-    write(&path, id).with_context(|| format!("cannot write {}", path.display()))?;
+    remember(data_dir, id)?;
     Ok(id)
 }
 
+/// Has this data directory remember to which cluster it belongs.
+pub(super) fn remember(data_dir: &Path, id: u64) -> Result<()> {
+    let path = data_dir.join(FILE);
+    write(&path, id).with_context(|| format!("cannot write {}", path.display()))
+}
+
 /// The same on every member that is given the same list, and another one for another token.
-fn computed(cluster: &ClusterSettings) -> u64 {
+pub(super) fn computed(token: &str, initial: &[InitialMember]) -> u64 {
     let mut digest = Sha256::new();
-    digest.update(cluster.token.as_bytes());
-    for member in &cluster.initial {
+    digest.update(token.as_bytes());
+    for member in initial {
         digest.update([0]);
         digest.update(member.name.as_bytes());
         digest.update([0]);

@@ -11,10 +11,9 @@ mod identity;
 mod members;
 mod peer_port;
 mod recover;
+mod restore;
 mod voters;
 
-use std::fs::DirBuilder;
-use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -37,6 +36,7 @@ use crate::version;
 pub(crate) use changes::{ClusterChanges, NotChanged};
 pub(crate) use descriptions::KnownMember;
 pub(crate) use recover::recover;
+pub(crate) use restore::restore;
 
 use members::MemberDirectory;
 use peer_port::PeerPort;
@@ -158,14 +158,6 @@ impl ClusterMember {
             Err(_) => tracing::debug!("the node ends with the process"),
         }
     }
-}
-
-/// For its owner only: the log holds secrets.
-pub(crate) fn make_directory(path: &Path) -> std::io::Result<()> {
-    if path.is_dir() {
-        return Ok(());
-    }
-    DirBuilder::new().recursive(true).mode(0o700).create(path)
 }
 
 async fn lay_foundation(settings: &Settings, cluster: &ClusterSettings) -> Result<Foundation> {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::SettingsError;
-use super::flags::ClusterFlags;
+use super::flags::{ClusterFlags, RestoreFlags};
 use super::values::{ListenAddress, ListenUrl};
 
 /// The file by which a data directory is known to belong to a member of a cluster.
@@ -89,6 +89,66 @@ pub(super) fn backend(flags: ClusterFlags, name: &str, data_dir: &Path) -> Resul
         Ok(Backend::Dqlite(Box::new(settings)))
     } else {
         Ok(Backend::Sqlite)
+    }
+}
+
+/// The member that a restored data directory is for, with which a new cluster begins.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct FirstMember {
+    /// Where other members reach it, `host:port`.
+    pub(crate) address: String,
+    /// The members of the new cluster, itself among them.
+    pub(crate) initial: Vec<InitialMember>,
+    /// What makes the identity of the new cluster its own.
+    pub(crate) token: String,
+}
+
+/// Whom a data directory is to be restored for; none: for a server that is alone, on SQLite.
+pub(crate) fn first_member(flags: &RestoreFlags) -> Result<Option<FirstMember>, SettingsError> {
+    match flags.backend.as_deref() {
+        None if names(&flags.initial_cluster).len() > 1 => {}
+        Some("dqlite") => {}
+        None | Some("sqlite") => return Ok(None),
+        Some(other) => {
+            return Err(SettingsError::bad(format!(
+                "--backend {other:?}: expected sqlite or dqlite"
+            )));
+        }
+    }
+    let listed = initial_members(&flags.initial_cluster)?;
+    let own = listed.iter().find(|member| member.name == flags.name);
+    let address = match (&flags.initial_advertise_peer_urls, own) {
+        (Some(url), _) => peer_address(url)?,
+        (None, Some(own)) => own.address.clone(),
+        (None, None) => {
+            return Err(SettingsError::bad(
+                "a member is restored for a place: give --initial-cluster with --name, or --initial-advertise-peer-urls",
+            ));
+        }
+    };
+    let alone = InitialMember {
+        name: flags.name.clone(),
+        address: address.clone(),
+    };
+    let initial = if listed.is_empty() { vec![alone] } else { listed };
+    check_own_entry(&initial, &flags.name, &address)?;
+    check_is_first(&initial, &flags.name)?;
+    Ok(Some(FirstMember {
+        address,
+        initial,
+        token: flags.initial_cluster_token.clone(),
+    }))
+}
+
+/// etcd restores every member; here one is enough, and it must be the one that begins the cluster.
+fn check_is_first(initial: &[InitialMember], name: &str) -> Result<(), SettingsError> {
+    match initial.first() {
+        Some(first) if first.name != name => Err(SettingsError::bad(format!(
+            "only {}, the first in the order of names, is restored: start {name} with an empty data directory, \
+             and it takes everything from there",
+            first.name
+        ))),
+        _ => Ok(()),
     }
 }
 

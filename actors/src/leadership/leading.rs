@@ -38,6 +38,7 @@ impl Leadership {
         let begun = tokio::time::Instant::now();
         let claim = self.claim().await?;
         let epoch = Epoch(claim.epoch);
+        self.clock.lead_from(claim.lease_clock_ms);
         self.progress = Progress::default();
         self.all_applied().await;
         self.read_to_the_end(&claim).await?;
@@ -92,6 +93,7 @@ impl Leadership {
     fn enter_office(&self, epoch: Epoch, writer: Box<dyn Journal>) -> Term {
         self.subordinates.keyspace.tell(Count { epoch: Some(epoch) });
         let term = (self.start_term)(writer, epoch);
+        self.clock.leads();
         self.subordinates.lease_actor.tell(RunLeases);
         self.plays(Role::Leading(Office {
             epoch,
