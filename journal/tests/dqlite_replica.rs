@@ -7,10 +7,12 @@ mod common;
 #[path = "../../dqlite/tests/support/mod.rs"]
 mod support;
 
+use std::time::{Duration, Instant};
+
 use bytes::Bytes;
 use cluster::{Cluster, eventually};
 use common::{created, keys, lease, replayed};
-use journal::{DqliteLog, DqliteOptions, Image, ReadError, Reader, SharedLog as _};
+use journal::{DqliteLog, DqliteOptions, Image, ReadError, Reader, SharedLog as _, Size};
 use model::{Effect, Event, Position, Revision};
 
 fn row(at: i64) -> Event {
@@ -88,6 +90,31 @@ fn a_replica_that_is_behind_is_not_read() {
         [Some(value)],
         "what is there is there"
     );
+}
+
+/// A member's own rows are read as far as is asked for, however far the process has come, and what the replica does
+/// not have is not waited for longer than a client waits.
+#[test]
+fn own_rows_are_read_up_to_a_revision_and_not_waited_for_long() {
+    let cluster = filled();
+    let options = cluster.options(1);
+    let reader = DqliteLog::new(options.clone()).reader();
+    options.horizon.advance(Position(1_000));
+    let own = |up_to| reader.own_events(Revision(0), Revision(up_to), usize::MAX);
+    let found = eventually(|| own(11));
+    assert_eq!(found.events.len(), 10);
+    let begun = Instant::now();
+    let said = own(12).unwrap_err().to_string();
+    assert!(said.contains("replica ends at revision 11, not 12"), "{said}");
+    assert!(begun.elapsed() < Duration::from_secs(7), "{:?}", begun.elapsed());
+}
+
+/// A replica without a database yet, on a member that has just begun, takes no space.
+#[test]
+fn a_member_that_has_just_begun_has_nothing() {
+    let cluster = Cluster::start();
+    cluster.forget_leader();
+    assert_eq!(cluster.log(1).reader().size().unwrap(), Size::default());
 }
 
 #[test]

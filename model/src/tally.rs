@@ -35,3 +35,12 @@ impl AddAssign<Work> for Tally {
         self.transactions += u64::from(work.ranges + work.puts + work.deletes > 1);
     }
 }
+
+impl AddAssign for Tally {
+    fn add_assign(&mut self, more: Self) {
+        self.ranges += more.ranges;
+        self.puts += more.puts;
+        self.deletes += more.deletes;
+        self.transactions += more.transactions;
+    }
+}

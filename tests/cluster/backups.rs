@@ -26,6 +26,7 @@ async fn a_backup_becomes_a_new_cluster() {
     save(&mut old.client(leader).await, &saved[0]).await;
     save(&mut old.client(follower).await, &saved[1]).await;
     load.more(100).await;
+    load.check(&old, &[0, 1, 2]).await;
 
     for file in &saved {
         let said = run(Command::new(BINARY).arg("verify").arg(file));
@@ -45,7 +46,6 @@ async fn a_backup_becomes_a_new_cluster() {
         equal_hashes(&new, &[0, 1, 2], newest).await;
         goes_on(&mut new, newest).await;
     }
-    load.check(&old, &[0, 1, 2]).await;
 }
 
 /// etcd's way of a restore that no client may overlook: revisions jump, and whoever knew the old ones must read anew.

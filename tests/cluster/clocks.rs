@@ -9,7 +9,7 @@ use crate::support::calls::{PATIENCE, within};
 use crate::support::{Cluster, Plan, eventually, get, put};
 
 /// Seconds that a lease lives: more than it is given after any restart.
-const TTL: i64 = 12;
+const TTL: i64 = 9;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_others_are_an_hour_ahead() {
@@ -43,7 +43,7 @@ async fn leases_keep_their_promise(off: &str) {
     promise.is_kept(&mut cluster.client(2).await).await;
     cluster.restart(&[0]).await;
 
-    for round in 0..3 {
+    for round in 0..2 {
         let (leader, through) = (cluster.leader().await, cluster.follower().await);
         let mut client = cluster.client(through).await;
         let mut promise = Promise::make(&mut client, &format!("round {round}")).await;

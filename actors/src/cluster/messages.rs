@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use journal::{Identity, Size};
-use model::{AlarmMember, Command, Effect, Lease, LeaseId, Position, Revision};
+use model::{AlarmMember, Command, Effect, Lease, LeaseId, Position, Revision, Tally};
 
 use crate::errors::RequestError;
 use crate::lease_actor::{KeepAliveReply, TimeToLiveReply};
@@ -87,6 +87,8 @@ pub enum Followed {
         effects: Arc<Vec<Effect>>,
         /// The leader's lease clock, milliseconds.
         lease_clock_ms: i64,
+        /// What was asked of the leader since the batch before, as etcd counts: also what had no effect.
+        tally: Tally,
     },
 }
 

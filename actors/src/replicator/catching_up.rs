@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use journal::History;
-use model::{Effect, Revision};
+use model::{Effect, Revision, Tally};
 
 use super::{Follow, Replicator};
 use crate::cluster::{Feeder, Followed, NotFed, PeerError, Progress, Standing};
@@ -76,6 +76,7 @@ impl CatchUp {
                 sequence: 0,
                 effects: Arc::new(page.events.into_iter().map(Effect::Key).collect()),
                 lease_clock_ms: 0,
+                tally: Tally::default(),
             };
             feeder.send(batch).await?;
         }

@@ -16,6 +16,8 @@ use super::images::Images;
 use super::session::Session;
 use crate::{History, Identity, ReadError, Reader, Size};
 
+/// How long a replica may take to get where it is wanted: less than a client's call takes.
+const REPLICA_PATIENCE: Duration = Duration::from_secs(4);
 /// How long a replica that is behind is left alone before it is looked at again.
 const REPLICA_AGAIN: Duration = Duration::from_millis(50);
 
@@ -39,7 +41,7 @@ struct Idle {
 
 impl DqliteReader {
     pub(super) fn new(options: DqliteOptions) -> Self {
-        let images = Images::new(options.node.clone(), options.timeout, options.image_kept);
+        let images = Images::new(&options);
         Self {
             options,
             idle: Mutex::new(Vec::new()),
@@ -141,14 +143,15 @@ impl Reader for DqliteReader {
         )
     }
 
-    /// The replica may be a moment behind what the leader has told this process already.
-    fn own_events(&self, from: Revision, budget: usize) -> Result<History, ReadError> {
+    /// The replica may be a moment behind what the leader has told this process already. Beyond `up_to` it may stay so:
+    /// whoever reads page by page while others write would otherwise have it dumped again for every page.
+    fn own_events(&self, from: Revision, up_to: Revision, budget: usize) -> Result<History, ReadError> {
         let begun = Instant::now();
         loop {
-            match self.images.reaching_if_any(self.horizon()) {
+            match self.images.up_to_if_any(up_to) {
                 Ok(Some(image)) => return image.events(from, budget),
                 Ok(None) => return self.events(from, budget),
-                Err(error) if begun.elapsed() > self.options.timeout => return Err(error),
+                Err(error) if begun.elapsed() > REPLICA_PATIENCE => return Err(error),
                 Err(error) => tracing::debug!(%error, "waiting for the local replica"),
             }
             std::thread::sleep(REPLICA_AGAIN);
@@ -159,8 +162,13 @@ impl Reader for DqliteReader {
         self.options.horizon.advance(position);
     }
 
+    /// Of a member that has just begun and knows no leader: nothing.
     fn size(&self) -> Result<Size, ReadError> {
-        self.ask(Session::size, Image::size)
+        let measured = self.ask(Session::size, Image::size);
+        measured.or_else(|error| match self.images.now_if_any() {
+            Ok(None) => Ok(Size::default()),
+            _ => Err(error),
+        })
     }
 
     /// From the local replica, always.

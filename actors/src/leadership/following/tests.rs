@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use journal::{Journal as _, MemoryCluster, MemoryJournal};
-use model::{Effect, Event, Lease, LeaseId, State, Version};
+use model::{Effect, Event, Lease, LeaseId, State, Version, Tally};
 use tokio::sync::Semaphore;
 use tokio::task::{LocalSet, yield_now};
 
@@ -82,6 +82,7 @@ fn batch(sequence: u64, number: i64) -> Followed {
         sequence,
         effects: Arc::new(vec![put(number)]),
         lease_clock_ms: 0,
+        tally: Tally::default(),
     }
 }
 

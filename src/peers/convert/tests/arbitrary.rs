@@ -12,8 +12,7 @@ use model::{
     Alarm, AlarmAction, AlarmMember, Command, Compare, CompareResult, CompareTarget, DeleteRange,
     DeleteRangeReply, Effect, Event, KeyRange, KeyValue, Lease, LeaseGrant, LeaseGrantReply, LeaseId,
     Operation, OperationReply, Position, Put, PutReply, RangeQuery, RangeReply, Refusal, Reply, Revision,
-    SortOrder, SortTarget, Txn, TxnReply, Value, Version,
-};
+    SortOrder, SortTarget, Txn, TxnReply, Value, Version, Tally};
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
@@ -370,7 +369,13 @@ pub(super) fn followed() -> BoxedStrategy<Followed> {
         vec(alarm(), 0..3),
         number(),
     );
-    let batch = (any::<u64>(), vec(effect(), 0..6), number());
+    let tally = any::<[u64; 4]>().prop_map(|[ranges, puts, deletes, transactions]| Tally {
+        ranges,
+        puts,
+        deletes,
+        transactions,
+    });
+    let batch = (any::<u64>(), vec(effect(), 0..6), number(), tally);
     prop_oneof![
         Just(Followed::Continued),
         Just(Followed::TooFarBehind),
@@ -383,10 +388,11 @@ pub(super) fn followed() -> BoxedStrategy<Followed> {
                 lease_clock_ms,
             })
         }),
-        batch.prop_map(|(sequence, effects, lease_clock_ms)| Followed::Batch {
+        batch.prop_map(|(sequence, effects, lease_clock_ms, tally)| Followed::Batch {
             sequence,
             effects: Arc::new(effects),
             lease_clock_ms,
+            tally,
         }),
     ]
     .boxed()
