@@ -105,6 +105,15 @@ impl Server {
         std::future::pending().await
     }
 
+    /// Waits until the log of this member's cluster is one that only newer releases can read; why it can be none any more.
+    async fn outdated(&self) -> String {
+        #[cfg(feature = "dqlite")]
+        if let Some(member) = &self.member {
+            return member.outdated().await;
+        }
+        std::future::pending().await
+    }
+
     /// Serves until a signal comes and everything admitted has been answered.
     pub(crate) async fn run(self, settings: Settings, mut signals: Signals) -> Result<()> {
         let stopping = CancellationToken::new();
@@ -118,6 +127,7 @@ impl Server {
                         Ok(())
                     }
                     () = self.removed() => Err(anyhow::anyhow!(REMOVED)),
+                    said = self.outdated() => Err(anyhow::anyhow!(said)),
                 };
                 stopping.cancel();
                 tokio::select! {

@@ -43,6 +43,8 @@ pub(crate) struct ClusterSettings {
     pub(crate) voters: u32,
     /// Members that stand by with a replica of their own.
     pub(crate) standbys: u32,
+    /// Whether this member plays one of the next release, which knows a newer schema version.
+    pub(crate) next_release: bool,
 }
 
 /// A member of `--initial-cluster`.
@@ -187,6 +189,7 @@ fn cluster_settings(flags: ClusterFlags, name: &str, found: bool) -> Result<Clus
         election_timeout: Duration::from_millis(flags.election_timeout.max(1)),
         voters: voters(flags.voters)?,
         standbys: flags.standbys,
+        next_release: flags.rehearse_next_release,
         listen: flags.listen_peer_urls,
     })
 }
@@ -348,6 +351,7 @@ mod tests {
             heartbeat_interval: 100,
             election_timeout: 1000,
             voters: 3,
+            rehearse_next_release: false,
             standbys: 0,
         }
     }

@@ -183,7 +183,7 @@ impl Contents {
 }
 
 /// Saves a backup as etcdctl does.
-async fn save(client: &mut Client, to: &Path) {
+pub(crate) async fn save(client: &mut Client, to: &Path) {
     let mut stream = within(client.snapshot()).await.expect("a snapshot");
     let mut bytes = Vec::new();
     while let Some(part) = within(stream.message()).await.expect("it is sent whole") {

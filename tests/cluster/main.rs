@@ -12,3 +12,4 @@ mod paused;
 mod slow_network;
 mod strangers;
 mod support;
+mod upgrades;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use journal::{Identity, Size};
+use journal::{Identity, Schemas, Size};
 use model::{AlarmMember, Command, Effect, Lease, LeaseId, Position, Revision, Tally};
 
 use crate::errors::RequestError;
@@ -157,6 +157,8 @@ pub struct MemberDescription {
     pub server_version: String,
     /// The version of the peer protocol that it speaks; filled in by whoever speaks it.
     pub protocol: u32,
+    /// What it knows of the log's schema.
+    pub schemas: Schemas,
     /// How far it is: the leadership it knows, and what it has applied of it.
     pub progress: Progress,
     /// How much space its log takes.

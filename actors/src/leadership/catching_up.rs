@@ -57,8 +57,9 @@ impl Leadership {
             }
             let Some(last) = page.events.last() else { break };
             from = last.version.mod_revision.next();
+            let tally = Tally::of_history(&page.events);
             let effects = Arc::new(page.events.into_iter().map(Effect::Key).collect());
-            self.apply(effects, Tally::default(), self.room().await?);
+            self.apply(effects, tally, self.room().await?);
         }
         self.all_applied().await;
         Ok(())

@@ -105,9 +105,9 @@ impl Leadership {
     }
 
     /// Leaves the lead in order: nobody is sent here any more, and what the log has of this leadership is
-    /// known before another one begins. A server that stops lets everything admitted be committed first.
-    pub(super) async fn leave_office(&self, term: Term, stopping: bool) {
-        if stopping {
+    /// known before another one begins. If nobody else leads yet, everything admitted is committed first.
+    pub(super) async fn leave_office(&self, term: Term, in_order: bool) {
+        if in_order {
             term.drained().await;
         }
         self.plays(Role::Waiting);

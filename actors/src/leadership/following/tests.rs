@@ -40,6 +40,7 @@ impl Follower {
             log: MemoryCluster::new().member(1),
             members: Arc::new(Puppets(vec![])),
             promises: Arc::new(Promises::forgetful()),
+            claim_again: Arc::default(),
             subordinates: subordinates(&shared, &clock, &keyspace),
             shared,
             clock,

@@ -7,7 +7,7 @@ use actors::{
     Standing, TimeToLiveReply, Told,
 };
 use bytes::Bytes;
-use journal::{Identity, Size};
+use journal::{Identity, Schemas, Size};
 use model::{
     Alarm, AlarmAction, AlarmMember, Command, Compare, CompareResult, CompareTarget, DeleteRange,
     DeleteRangeReply, Effect, Event, KeyRange, KeyValue, Lease, LeaseGrant, LeaseGrantReply, LeaseId,
@@ -400,9 +400,9 @@ pub(super) fn followed() -> BoxedStrategy<Followed> {
 
 pub(super) fn description() -> BoxedStrategy<MemberDescription> {
     let texts = (".{0,6}", vec(".{0,6}", 0..3), ".{0,6}");
-    let numbers = (any::<[u64; 4]>(), any::<u32>(), option::of(any::<u64>()));
+    let numbers = (any::<[u64; 4]>(), any::<[u32; 3]>(), option::of(any::<u64>()));
     (texts, numbers, progress())
-        .prop_map(|(texts, (numbers, protocol, leader), progress)| {
+        .prop_map(|(texts, (numbers, [protocol, known, in_use], leader), progress)| {
             let (name, client_urls, server_version) = texts;
             MemberDescription {
                 identity: Identity {
@@ -413,6 +413,7 @@ pub(super) fn description() -> BoxedStrategy<MemberDescription> {
                 client_urls,
                 server_version,
                 protocol,
+                schemas: Schemas { known, in_use },
                 progress,
                 size: Size {
                     allocated: numbers[2],
