@@ -141,7 +141,7 @@ impl Leadership {
         let mut term = match taken_over {
             Ok(term) => term,
             Err(error) => {
-                tracing::warn!(%error, "this member could not begin to lead");
+                error.tell();
                 return Ended::Failed;
             }
         };

@@ -109,6 +109,23 @@ fn own_rows_are_read_up_to_a_revision_and_not_waited_for_long() {
     assert!(begun.elapsed() < Duration::from_secs(7), "{:?}", begun.elapsed());
 }
 
+/// What a backup from a follower must hold is what its process has shown, not what its replica happens to have.
+#[test]
+fn a_backup_has_everything_that_was_shown() {
+    let cluster = filled();
+    let folder = tempfile::tempdir().unwrap();
+    let options = cluster.options(1);
+    options.horizon.advance(Position(10));
+    let reader = DqliteLog::new(options.clone()).reader();
+    let file = folder.path().join("backup.db");
+    reader.snapshot(&file).unwrap();
+    assert_eq!(journal::verify(&file).unwrap().newest_revision, Revision(11));
+    options.horizon.advance(Position(1_000));
+    let said = reader.snapshot(&folder.path().join("more.db")).unwrap_err();
+    assert!(said.to_string().contains("before 1000"), "{said}");
+    assert!(!folder.path().join("more.db").exists());
+}
+
 /// A replica without a database yet, on a member that has just begun, takes no space.
 #[test]
 fn a_member_that_has_just_begun_has_nothing() {

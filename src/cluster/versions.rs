@@ -60,9 +60,8 @@ impl VersionKeeper {
         }
         let Some(others) = self.ask_all_others().await else { return };
         let least = others.iter().map(known_by).fold(schemas.known, u32::min);
-        if least > schemas.in_use {
+        if least > schemas.in_use && self.rule.agree(least) {
             tracing::info!(from = schemas.in_use, to = least, "every member knows a newer schema version");
-            self.rule.agree(least);
             self.claim_again.notify_one();
         }
     }

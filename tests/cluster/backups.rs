@@ -26,7 +26,7 @@ async fn a_backup_becomes_a_new_cluster() {
     save(&mut old.client(leader).await, &saved[0]).await;
     save(&mut old.client(follower).await, &saved[1]).await;
     load.more(100).await;
-    load.check(&old, &[0, 1, 2]).await;
+    drop(load);
 
     for file in &saved {
         let said = run(Command::new(BINARY).arg("verify").arg(file));

@@ -32,6 +32,18 @@ pub(super) enum NotTakenOver {
     Stopped,
 }
 
+impl NotTakenOver {
+    /// That another member was elected meanwhile happens in every busy election, and is told where it is seen.
+    pub(super) fn tell(&self) {
+        match self {
+            Self::Log(AppendError::NotLeader(_)) | Self::Overtaken | Self::Stopped => {
+                tracing::debug!(error = %self, "this member does not begin to lead");
+            }
+            _ => tracing::warn!(error = %self, "this member could not begin to lead"),
+        }
+    }
+}
+
 impl Leadership {
     /// Takes over: the log, then its content, then the members. Nothing is decided before all of it is done.
     pub(super) async fn take_over(&mut self) -> Result<Term, NotTakenOver> {

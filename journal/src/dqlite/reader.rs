@@ -13,6 +13,7 @@ use super::DqliteOptions;
 use super::fault::Fault;
 use super::image::Image;
 use super::images::Images;
+use super::select::refuse_behind;
 use super::session::Session;
 use crate::{History, Identity, ReadError, Reader, Size};
 
@@ -85,6 +86,20 @@ impl DqliteReader {
         replica(&image)
     }
 
+    /// Tries again while the local replica may be on its way.
+    fn await_replica<T>(&self, mut attempt: impl FnMut() -> Result<T, ReadError>) -> Result<T, ReadError> {
+        let begun = Instant::now();
+        loop {
+            match attempt() {
+                Err(error) if begun.elapsed() < REPLICA_PATIENCE => {
+                    tracing::debug!(%error, "waiting for the local replica");
+                    std::thread::sleep(REPLICA_AGAIN);
+                }
+                outcome => return outcome,
+            }
+        }
+    }
+
     /// A connection that was kept may have died since; a new one tells more.
     fn ask_leader<T>(&self, mut question: impl FnMut(&mut Session) -> Result<T, Fault>) -> Result<T, Fault> {
         let address = (self.options.leader)().ok_or(Fault::NoLeader)?;
@@ -146,15 +161,9 @@ impl Reader for DqliteReader {
     /// The replica may be a moment behind what the leader has told this process already. Beyond `up_to` it may stay so:
     /// whoever reads page by page while others write would otherwise have it dumped again for every page.
     fn own_events(&self, from: Revision, up_to: Revision, budget: usize) -> Result<History, ReadError> {
-        let begun = Instant::now();
-        loop {
-            match self.images.up_to_if_any(up_to) {
-                Ok(Some(image)) => return image.events(from, budget),
-                Ok(None) => return self.events(from, budget),
-                Err(error) if begun.elapsed() > REPLICA_PATIENCE => return Err(error),
-                Err(error) => tracing::debug!(%error, "waiting for the local replica"),
-            }
-            std::thread::sleep(REPLICA_AGAIN);
+        match self.await_replica(|| self.images.up_to_if_any(up_to))? {
+            Some(image) => image.events(from, budget),
+            None => self.events(from, budget),
         }
     }
 
@@ -171,9 +180,15 @@ impl Reader for DqliteReader {
         })
     }
 
-    /// From the local replica, always.
+    /// From the local replica, always, once that has everything that this process has shown.
     fn snapshot(&self, to: &Path) -> Result<(), ReadError> {
-        self.images.now()?.save(to)
+        let horizon = self.horizon();
+        let image = self.await_replica(|| {
+            let image = self.images.now()?;
+            refuse_behind(image.newest(), horizon)?;
+            Ok(image)
+        });
+        image?.save(to)
     }
 
     /// The cluster's part is zero until the log was claimed, replayed or read from a replica.

@@ -53,9 +53,9 @@ impl SchemaRule {
         }))
     }
 
-    /// Every member knows this version: the next claim may bring the log there.
-    pub fn agree(&self, version: u32) {
-        self.0.agreed.store(version, Relaxed);
+    /// Every member knows this version: the next claim may bring the log there. Returns whether that is news.
+    pub fn agree(&self, version: u32) -> bool {
+        self.0.agreed.swap(version, Relaxed) != version
     }
 
     /// What this member knows, and what it has seen.
@@ -106,9 +106,9 @@ mod tests {
         let next = released() + 1;
         assert_eq!(rule.target(0), next, "a new log");
         assert_eq!(rule.target(released()), released(), "nobody was asked yet");
-        rule.agree(released());
+        assert!(rule.agree(released()));
         assert_eq!(rule.target(released()), released());
-        rule.agree(next);
+        assert!(rule.agree(next) && !rule.agree(next));
         assert_eq!(rule.target(released()), next);
         rule.agree(next + 5);
         assert_eq!(rule.target(released()), next, "no further than it knows itself");
