@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what the build of dqlite and the tests need and Cargo cannot build: libuv and lz4 for dqlite, the tools that
-# unpack its source package, and protoc, for the build of the etcd client that drives the integration tests. Does
-# nothing when all is there.
+# unpack its source package, and protoc, for the build of the etcd client that drives the integration tests; what
+# cuts the members of a tested cluster off, and gives them wrong clocks. Does nothing when all is there.
 set -euo pipefail
 
 # A command or file, and the packages that bring it.
@@ -12,6 +12,9 @@ missing() {
     command -v dpkg-source >/dev/null || echo dpkg-dev
     has_archive libuv uv_a || has_archive libuv uv || echo libuv1-dev
     has_archive liblz4 lz4 || echo liblz4-dev
+    command -v nft >/dev/null || [[ -e /usr/sbin/nft ]] || echo nftables
+    command -v ip >/dev/null || [[ -e /usr/sbin/ip ]] || echo iproute2
+    compgen -G '/usr/lib/*/faketime/libfaketime.so.1' >/dev/null || echo libfaketime
 }
 
 # Whether pkg-config knows the library $1, and the static archive $2 is beside it.

@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
-use anyhow::{Result, bail};
+use anyhow::{Result, anyhow, bail};
 use journal::{RestoreOptions, Verification};
 use model::Revision;
 
-use crate::settings::{Command, RestoreFlags};
+use crate::settings::{self, Command, FirstMember, RestoreFlags};
 
 /// Carries out a command and prints what came of it.
 pub(crate) fn run(command: Command) -> Result<()> {
@@ -61,7 +61,10 @@ fn restore(flags: &RestoreFlags) -> Result<()> {
         mark_compacted: flags.mark_compacted,
         to_revision: flags.revision.map(Revision),
     };
-    let restored = journal::restore(&flags.snapshot, &flags.data_dir, options)?;
+    let restored = match settings::first_member(flags).map_err(|error| anyhow!("{error}"))? {
+        None => journal::restore(&flags.snapshot, &flags.data_dir, options)?,
+        Some(first) => restore_member(flags, options, &first)?,
+    };
     println!(
         "restored {} into {}",
         flags.snapshot.display(),
@@ -69,4 +72,18 @@ fn restore(flags: &RestoreFlags) -> Result<()> {
     );
     show(&restored);
     Ok(())
+}
+
+#[cfg(feature = "dqlite")]
+fn restore_member(
+    flags: &RestoreFlags,
+    options: RestoreOptions,
+    first: &FirstMember,
+) -> Result<Verification> {
+    crate::cluster::restore(&flags.snapshot, &flags.data_dir, options, first)
+}
+
+#[cfg(not(feature = "dqlite"))]
+fn restore_member(_: &RestoreFlags, _: RestoreOptions, _: &FirstMember) -> Result<Verification> {
+    bail!("this build has no Dqlite: `make build` makes one that has (cargo build --features dqlite)")
 }

@@ -108,6 +108,15 @@ impl Server {
         std::future::pending().await
     }
 
+    /// Waits until the log of this member's cluster is one that only newer releases can read; why it can be none any more.
+    async fn outdated(&self) -> String {
+        #[cfg(feature = "dqlite")]
+        if let Some(member) = &self.member {
+            return member.outdated().await;
+        }
+        std::future::pending().await
+    }
+
     /// Serves until a signal comes and everything admitted has been answered.
     pub(crate) async fn run(self, settings: Settings, mut signals: Signals) -> Result<()> {
         let stopping = CancellationToken::new();
@@ -121,6 +130,7 @@ impl Server {
                         Ok(())
                     }
                     () = self.removed() => Err(anyhow::anyhow!(REMOVED)),
+                    said = self.outdated() => Err(anyhow::anyhow!(said)),
                 };
                 stopping.cancel();
                 tokio::select! {

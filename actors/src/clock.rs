@@ -8,7 +8,7 @@ use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering::Relaxed};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use parking_lot::Mutex;
@@ -30,6 +30,8 @@ pub struct LeaseClock {
     origin: Instant,
     /// What the clock showed at `origin`.
     origin_ms: Arc<AtomicI64>,
+    /// Whether this is the time that the members of a cluster have in common.
+    shared: Arc<AtomicBool>,
     anchor: Option<Arc<AnchorFile>>,
 }
 
@@ -40,6 +42,7 @@ impl LeaseClock {
         Self {
             origin: Instant::now(),
             origin_ms: Arc::new(AtomicI64::new(Reading::now().wall_ms)),
+            shared: Arc::default(),
             anchor: None,
         }
     }
@@ -57,6 +60,9 @@ impl LeaseClock {
         let clock = Self {
             origin: Instant::now(),
             origin_ms: Arc::new(AtomicI64::new(origin_ms)),
+            shared: Arc::new(AtomicBool::new(
+                previous.as_ref().is_some_and(|anchor| anchor.shared),
+            )),
             anchor: Some(Arc::new(AnchorFile {
                 path,
                 newest: Mutex::new(None),
@@ -72,6 +78,7 @@ impl LeaseClock {
         Self {
             origin: Instant::now(),
             origin_ms: Arc::new(AtomicI64::new(origin_ms)),
+            shared: Arc::default(),
             anchor: None,
         }
     }
@@ -89,6 +96,24 @@ impl LeaseClock {
     pub(crate) fn align(&self, now_ms: i64) {
         let origin_ms = now_ms.saturating_sub(millis(self.origin.elapsed()));
         self.origin_ms.store(origin_ms, Relaxed);
+        self.shared.store(true, Relaxed);
+    }
+
+    /// Goes on as the cluster's clock, of a member that is about to run leases. `stored_ms` is what the clock showed
+    /// when leases were last stored; zero if none ever were.
+    ///
+    /// A member that never heard a leader has its own wall clock's time, which may be hours off either way. It goes on
+    /// from what is stored: then no lease ends early, and none has more left than when it was stored.
+    pub(crate) fn lead_from(&self, stored_ms: i64) {
+        let now_ms = self.now_ms();
+        if stored_ms > 0 && (stored_ms > now_ms || !self.shared.load(Relaxed)) {
+            self.align(stored_ms);
+        }
+    }
+
+    /// From now on the cluster goes by this clock, if it did not before.
+    pub(crate) fn leads(&self) {
+        self.shared.store(true, Relaxed);
     }
 
     /// Keeps the anchor true for as long as it is polled.
@@ -107,6 +132,7 @@ impl LeaseClock {
         let current = Anchor {
             lease_ms: self.now_ms(),
             reading: Reading::now(),
+            shared: self.shared.load(Relaxed),
         };
         let mut newest = file.newest.lock();
         if newest.as_ref().is_some_and(|anchor| anchor.is_true_for(&current)) {
@@ -192,6 +218,8 @@ fn millis(duration: Duration) -> i64 {
 struct Anchor {
     lease_ms: i64,
     reading: Reading,
+    /// Whether that was the time of a cluster.
+    shared: bool,
 }
 
 impl Anchor {
@@ -213,7 +241,8 @@ impl Anchor {
             ..current.reading.clone()
         };
         let close = |resumed: i64| resumed.abs_diff(current.lease_ms) <= DRIFT_MAX_MS;
-        close(self.resumed_at(&current.reading))
+        self.shared == current.shared
+            && close(self.resumed_at(&current.reading))
             && close(self.resumed_at(&off_boot))
             && self.lease_ms.abs_diff(current.lease_ms) <= ANCHOR_AGE_MAX_MS
     }
@@ -223,6 +252,9 @@ impl Anchor {
             "{HEADING}\nlease_ms {}\nwall_ms {}\n",
             self.lease_ms, self.reading.wall_ms
         );
+        if self.shared {
+            text += "shared yes\n";
+        }
         if let Some(boot) = &self.reading.boot {
             text += &format!("boot_id {}\nuptime_ms {}\n", boot.id, boot.uptime_ms);
         }
@@ -249,6 +281,7 @@ impl Anchor {
                 wall_ms: number("wall_ms")?,
                 boot: boot(),
             },
+            shared: field("shared") == Some("yes"),
         })
     }
 }
@@ -299,6 +332,7 @@ mod tests {
         let anchor = Anchor {
             lease_ms: 70_000,
             reading: booted("one", 5_000, 1_000_000),
+            shared: false,
         };
         for wall_ms in [0, 1_003_000, 900_000_000] {
             assert_eq!(
@@ -314,6 +348,7 @@ mod tests {
         let anchor = Anchor {
             lease_ms: 70_000,
             reading: booted("one", 5_000, 1_000_000),
+            shared: false,
         };
         assert_eq!(anchor.resumed_at(&booted("two", 6_000, 1_030_000)), 100_000);
         assert_eq!(
@@ -339,10 +374,12 @@ mod tests {
         let anchor = Anchor {
             lease_ms: 70_000,
             reading: booted("one", 5_000, 1_000_000),
+            shared: false,
         };
         let later = |uptime_ms, wall_ms| Anchor {
             lease_ms: 80_000,
             reading: booted("one", uptime_ms, wall_ms),
+            shared: false,
         };
         assert!(
             anchor.is_true_for(&later(15_000, 1_010_000)),
@@ -359,6 +396,7 @@ mod tests {
         let much_later = Anchor {
             lease_ms: 1_070_000,
             reading: booted("one", 1_005_000, 2_000_000),
+            shared: false,
         };
         assert!(!anchor.is_true_for(&much_later), "old");
     }
@@ -368,8 +406,14 @@ mod tests {
         let anchor = Anchor {
             lease_ms: -3,
             reading: booted("0c06", 5_000, 1_000_000),
+            shared: false,
         };
         assert_eq!(Anchor::from_text(&anchor.to_text()), Some(anchor.clone()));
+        let shared = Anchor {
+            shared: true,
+            ..anchor.clone()
+        };
+        assert_eq!(Anchor::from_text(&shared.to_text()), Some(shared));
         let unknown = Anchor {
             reading: Reading {
                 boot: None,
@@ -403,6 +447,7 @@ mod tests {
         let ahead = Anchor {
             lease_ms: 7_000_000_000_000,
             reading: Reading::now(),
+            shared: false,
         };
         write_anchor(&path, &ahead).expect("written");
         let first = LeaseClock::resume(&path).now_ms();
@@ -431,6 +476,27 @@ mod tests {
                 "{content:?}"
             );
             assert!(read_anchor(&path).is_some(), "the next run finds an anchor");
+        }
+    }
+
+    /// Half an hour into the cluster's time, with a wall clock that is an hour off.
+    #[tokio::test(start_paused = true)]
+    async fn a_new_leader_goes_on_with_the_time_of_the_cluster() {
+        const HOUR_MS: i64 = 3_600_000;
+        let stored_ms = 10 * HOUR_MS;
+        for off_ms in [-HOUR_MS, HOUR_MS] {
+            let clock = LeaseClock::beginning_at(stored_ms + off_ms);
+            clock.lead_from(0);
+            assert_eq!(clock.now_ms(), stored_ms + off_ms, "no lease was ever stored");
+            clock.lead_from(stored_ms);
+            assert_eq!(clock.now_ms(), stored_ms, "it had heard of no leader");
+
+            let followed = LeaseClock::beginning_at(stored_ms + off_ms);
+            followed.align(stored_ms + HOUR_MS / 2);
+            followed.lead_from(stored_ms);
+            assert_eq!(followed.now_ms(), stored_ms + HOUR_MS / 2, "it had heard of one");
+            followed.lead_from(stored_ms + HOUR_MS);
+            assert_eq!(followed.now_ms(), stored_ms + HOUR_MS, "its machine had slept");
         }
     }
 

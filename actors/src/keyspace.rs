@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use actix::{Actor, Context, Handler};
 use model::{Effect, Event, KeyValue, Rest, State, Tally};
+use parking_lot::Mutex;
 use serde::Serialize;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
@@ -39,6 +40,8 @@ pub(crate) struct Void {
 /// A batch that the leader says is durable.
 pub(crate) struct ApplyFollowed {
     pub(crate) effects: Arc<Vec<Effect>>,
+    /// What was asked of the leader meanwhile.
+    pub(crate) tally: Tally,
     /// Given back when the batch is applied.
     pub(crate) room: OwnedSemaphorePermit,
 }
@@ -97,6 +100,8 @@ pub struct KeyspaceMeter {
     ranges: AtomicU64,
     deletes: AtomicU64,
     transactions: AtomicU64,
+    /// What was counted here and has not been told to followers.
+    untold: Mutex<Tally>,
 }
 
 impl KeyspaceMeter {
@@ -108,6 +113,16 @@ impl KeyspaceMeter {
 
     /// Counts what cannot be told from events any more: an operation without effect, the size of a delete.
     pub(crate) fn decided(&self, tally: Tally) {
+        self.count(tally);
+        *self.untold.lock() += tally;
+    }
+
+    /// What followers have to count as well.
+    fn take_untold(&self) -> Tally {
+        std::mem::take(&mut *self.untold.lock())
+    }
+
+    fn count(&self, tally: Tally) {
         self.ranges.fetch_add(tally.ranges, Relaxed);
         self.deletes.fetch_add(tally.deletes, Relaxed);
         self.transactions.fetch_add(tally.transactions, Relaxed);
@@ -211,11 +226,13 @@ impl Keyspace {
                 sequence: *sequence,
                 revision: self.shared.revision(),
                 effects,
+                tally: self.meter.take_untold(),
             });
         }
     }
 
     fn apply_followed(&mut self, followed: ApplyFollowed) {
+        self.meter.count(followed.tally);
         self.apply_effects(Arc::unwrap_or_clone(followed.effects));
         drop(followed.room);
     }
@@ -245,6 +262,8 @@ impl Keyspace {
     fn count(&mut self, epoch: Option<Epoch>) {
         if let Some(replication) = &mut self.replication {
             replication.counted = epoch.map(|epoch| (epoch, 0));
+            // Of a leadership before, whose last batches were perhaps never stored.
+            let _nobody_is_told = self.meter.take_untold();
             let revision = self.shared.revision();
             replication.replicator.tell(Office { epoch, revision });
         }

@@ -22,7 +22,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use journal::SharedLog;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Notify, Semaphore, watch};
 use tokio::time::sleep;
 
 use crate::clock::LeaseClock;
@@ -57,6 +57,8 @@ pub(crate) struct Leadership {
     pub(crate) log: Arc<dyn SharedLog>,
     pub(crate) members: Arc<dyn Members>,
     pub(crate) promises: Arc<Promises>,
+    /// Asked for when the log is to be claimed anew.
+    pub(crate) claim_again: Arc<Notify>,
     pub(crate) shared: Arc<SharedState>,
     pub(crate) clock: LeaseClock,
     pub(crate) role: watch::Sender<Role>,
@@ -77,6 +79,8 @@ enum Ended {
     LeaderChanged,
     /// It did not work; it is tried again unless somebody else leads by then.
     Failed,
+    /// The log is to be claimed again.
+    ClaimAgain,
     /// The server is stopping.
     Stopping,
 }
@@ -96,7 +100,7 @@ impl Leadership {
                 None => self.wait(&mut leader, &mut stopping).await,
             };
             match ended {
-                Ended::LeaderChanged => {}
+                Ended::LeaderChanged | Ended::ClaimAgain => {}
                 Ended::Failed => sleep(AGAIN_AFTER).await,
                 Ended::Stopping => return,
             }
@@ -137,12 +141,13 @@ impl Leadership {
         let mut term = match taken_over {
             Ok(term) => term,
             Err(error) => {
-                tracing::warn!(%error, "this member could not begin to lead");
+                error.tell();
                 return Ended::Failed;
             }
         };
         let ended = self.stay_in_office(&mut term, leader, stopping).await;
-        self.leave_office(term, ended == Ended::Stopping).await;
+        let in_order = matches!(ended, Ended::Stopping | Ended::ClaimAgain);
+        self.leave_office(term, in_order).await;
         ended
     }
 
@@ -158,6 +163,7 @@ impl Leadership {
         tokio::select! {
             () = term.lost() => Ended::Failed,
             _ = overtaken => Ended::Failed,
+            () = self.claim_again.notified() => Ended::ClaimAgain,
             () = left(leader, Some(self.members.me())) => Ended::LeaderChanged,
             () = stops(stopping) => Ended::Stopping,
         }

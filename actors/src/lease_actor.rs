@@ -23,7 +23,7 @@ use std::time::Duration;
 
 use actix::{Actor, AsyncContext, Context, Handler};
 use bytes::Bytes;
-use model::{Command, Effect, LeaseId, Refusal, Revision};
+use model::{Command, Effect, LeaseId, Refusal, Revision, State};
 use tokio::sync::oneshot;
 
 use crate::clock::LeaseClock;
@@ -207,25 +207,31 @@ impl LeaseActor {
     }
 
     fn committed(&mut self, batch: &CommittedBatch) {
+        self.count(batch);
         if !self.running {
             return;
         }
         let now_ms = self.clock.now_ms();
         for effect in &batch.others {
             match effect {
-                Effect::LeaseGranted(lease) => {
-                    self.deadlines.granted(*lease, now_ms);
-                    self.leases.granted();
-                }
+                Effect::LeaseGranted(lease) => self.deadlines.granted(*lease, now_ms),
                 Effect::LeaseRenewed(lease) => self.deadlines.stored(*lease),
-                Effect::LeaseRevoked(id) => {
-                    self.deadlines.revoked(*id);
-                    self.leases.revoked();
-                }
+                Effect::LeaseRevoked(id) => drop(self.deadlines.revoked(*id)),
                 _ => {}
             }
         }
-        self.leases.active(self.deadlines.len());
+    }
+
+    /// On every member, as etcd does; only what time does to leases is counted where they run.
+    fn count(&self, batch: &CommittedBatch) {
+        for effect in &batch.others {
+            match effect {
+                Effect::LeaseGranted(_) => self.leases.granted(),
+                Effect::LeaseRevoked(_) => self.leases.revoked(),
+                _ => {}
+            }
+        }
+        self.leases.active(self.shared.read(State::lease_count));
     }
 
     fn keep_alive(&mut self, keep_alive: KeepAlive) {

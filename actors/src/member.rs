@@ -85,7 +85,10 @@ impl Peer for Member {
     }
 
     fn describe(&self) -> PeerAnswer<Result<MemberDescription, PeerError>> {
-        let described = self.store.describe(self.description.clone());
+        let described = self.store.describe(MemberDescription {
+            schemas: self.membership.log.schemas(),
+            ..self.description.clone()
+        });
         Box::pin(std::future::ready(Ok(described)))
     }
 }

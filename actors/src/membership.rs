@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use journal::{Identity, SharedLog};
+use tokio::sync::Notify;
 
 use crate::cluster::{Members, Patience, Promises};
 
@@ -19,4 +20,6 @@ pub struct Membership {
     pub promises: Arc<Promises>,
     /// How long requests and streams wait for a leader.
     pub patience: Patience,
+    /// Has this member, if it leads, claim the log again, under a new epoch.
+    pub claim_again: Arc<Notify>,
 }

@@ -12,7 +12,7 @@ mod replicator_meter;
 use std::sync::Arc;
 
 use actix::{Actor, AsyncContext, Context, Handler};
-use model::{Effect, Revision};
+use model::{Effect, Revision, Tally};
 
 use crate::clock::LeaseClock;
 use crate::cluster::{Epoch, Feeder, Followed, NotFed, PeerError, Progress};
@@ -40,6 +40,8 @@ pub(crate) struct Replicate {
     /// The newest revision after it.
     pub(crate) revision: Revision,
     pub(crate) effects: Arc<Vec<Effect>>,
+    /// What was asked since the batch before.
+    pub(crate) tally: Tally,
 }
 
 /// A follower wants the batches behind its progress.

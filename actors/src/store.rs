@@ -370,7 +370,7 @@ fn hash_log(
     };
     let mut from = Revision(0);
     while from <= at {
-        let page = shared.reader().own_events(from, HASH_PAGE);
+        let page = shared.reader().own_events(from, at, HASH_PAGE);
         let page = page.map_err(|error| RequestError::Unreadable(error.to_string()))?;
         if page.compact_revision > compact_revision {
             return Ok(None);

@@ -88,6 +88,16 @@ const MENDS: &[Mend] = &[
         },
         sound: |_| false,
     },
+    // A leader that stops while its own write is pending truncates what the others have committed.
+    Mend {
+        name: "canceled-append",
+        edit: Edit {
+            file: "src/raft/replication.c",
+            expected: "\tif (status != 0) {\n\t\tif (index <= logLastIndex(r->log)) {\n\t\t\tlogTruncate(r->log, index);\n\t\t}\n",
+            change: Change::Instead(include_str!("../mends/canceled-append.c")),
+        },
+        sound: |_| false,
+    },
 ];
 
 /// Lets the crate ask which mends there are, whichever library it is built with.

@@ -18,11 +18,13 @@ pub enum Mend {
     EarlyCheckpoint,
     /// A dump or snapshot of a database that has become smaller since the last checkpoint writes beyond its memory.
     ShrunkDump,
+    /// A leader that is stopped while its disk is behind, and the others have committed without it, aborts the process.
+    CanceledAppend,
 }
 
 impl Mend {
     /// Every one.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::WalIndex,
         Self::LongMessages,
         Self::FailedCreate,
@@ -30,6 +32,7 @@ impl Mend {
         Self::NoDelay,
         Self::EarlyCheckpoint,
         Self::ShrunkDump,
+        Self::CanceledAppend,
     ];
 }
 
@@ -44,5 +47,6 @@ pub const fn mended(mend: Mend) -> bool {
         Mend::NoDelay => cfg!(dqlite_mend = "no-delay"),
         Mend::EarlyCheckpoint => cfg!(dqlite_mend = "early-checkpoint"),
         Mend::ShrunkDump => cfg!(dqlite_mend = "shrunk-dump"),
+        Mend::CanceledAppend => cfg!(dqlite_mend = "canceled-append"),
     }
 }

@@ -20,12 +20,12 @@ use bytes::Bytes;
 use model::{Effect, Event, Position, Revision};
 
 #[cfg(feature = "dqlite")]
-pub use crate::dqlite::{DqliteLog, DqliteOptions, Horizon, Image};
+pub use crate::dqlite::{DqliteLog, DqliteOptions, Horizon, Image, SchemaRule};
 pub use directory::make_directory;
 pub use errors::{AppendError, OpenError, ReadError, RestoreError};
 pub use memory::MemoryJournal;
 pub use memory_shared::{MemoryCluster, MemorySharedLog};
-pub use shared::{Claim, SharedLog};
+pub use shared::{Claim, Schemas, SharedLog};
 pub use sqlite::{Problem, RestoreOptions, SqliteJournal, SqliteOptions, Verification, restore, verify};
 
 /// The writing side of a log. There is one, and one thread owns it.
@@ -52,8 +52,10 @@ pub trait Reader: Send + Sync + 'static {
     fn events(&self, from: Revision, budget: usize) -> Result<History, ReadError>;
 
     /// As [`events`](Self::events), but only from what this member itself has on disk, or holds as its replica:
-    /// for comparing the members with each other.
-    fn own_events(&self, from: Revision, budget: usize) -> Result<History, ReadError> {
+    /// for comparing the members with each other. It is waited for, for some seconds, until that reaches the revision
+    /// `up_to`.
+    fn own_events(&self, from: Revision, up_to: Revision, budget: usize) -> Result<History, ReadError> {
+        let _reached_already = up_to;
         self.events(from, budget)
     }
 

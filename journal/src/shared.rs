@@ -29,6 +29,11 @@ pub trait SharedLog: Send + Sync + 'static {
     /// The reading side. On the member that leads it shows everything appended; on others it may be behind.
     fn reader(&self) -> Arc<dyn Reader>;
 
+    /// The versions of the log's schema; zeros where there are none.
+    fn schemas(&self) -> Schemas {
+        Schemas::default()
+    }
+
     /// This member's replica of the log as bytes, for a member that has none.
     ///
     /// # Errors
@@ -40,6 +45,15 @@ pub trait SharedLog: Send + Sync + 'static {
     /// # Errors
     /// Bytes that are no replica.
     fn replay_image(&self, image: Vec<Bytes>, sink: &mut dyn FnMut(Effect)) -> Result<(), ReadError>;
+}
+
+/// Versions of a shared log's schema, as one member sees them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Schemas {
+    /// The newest version that the member can read and write.
+    pub known: u32,
+    /// The version that the log has; zero while the member has not seen it.
+    pub in_use: u32,
 }
 
 /// A leader's hold on the log, and what the log held at that moment beside its events.

@@ -7,10 +7,12 @@ mod common;
 #[path = "../../dqlite/tests/support/mod.rs"]
 mod support;
 
+use std::time::{Duration, Instant};
+
 use bytes::Bytes;
 use cluster::{Cluster, eventually};
 use common::{created, keys, lease, replayed};
-use journal::{DqliteLog, DqliteOptions, Image, ReadError, Reader, SharedLog as _};
+use journal::{DqliteLog, DqliteOptions, Image, ReadError, Reader, SharedLog as _, Size};
 use model::{Effect, Event, Position, Revision};
 
 fn row(at: i64) -> Event {
@@ -88,6 +90,48 @@ fn a_replica_that_is_behind_is_not_read() {
         [Some(value)],
         "what is there is there"
     );
+}
+
+/// A member's own rows are read as far as is asked for, however far the process has come, and what the replica does
+/// not have is not waited for longer than a client waits.
+#[test]
+fn own_rows_are_read_up_to_a_revision_and_not_waited_for_long() {
+    let cluster = filled();
+    let options = cluster.options(1);
+    let reader = DqliteLog::new(options.clone()).reader();
+    options.horizon.advance(Position(1_000));
+    let own = |up_to| reader.own_events(Revision(0), Revision(up_to), usize::MAX);
+    let found = eventually(|| own(11));
+    assert_eq!(found.events.len(), 10);
+    let begun = Instant::now();
+    let said = own(12).unwrap_err().to_string();
+    assert!(said.contains("replica ends at revision 11, not 12"), "{said}");
+    assert!(begun.elapsed() < Duration::from_secs(7), "{:?}", begun.elapsed());
+}
+
+/// What a backup from a follower must hold is what its process has shown, not what its replica happens to have.
+#[test]
+fn a_backup_has_everything_that_was_shown() {
+    let cluster = filled();
+    let folder = tempfile::tempdir().unwrap();
+    let options = cluster.options(1);
+    options.horizon.advance(Position(10));
+    let reader = DqliteLog::new(options.clone()).reader();
+    let file = folder.path().join("backup.db");
+    reader.snapshot(&file).unwrap();
+    assert_eq!(journal::verify(&file).unwrap().newest_revision, Revision(11));
+    options.horizon.advance(Position(1_000));
+    let said = reader.snapshot(&folder.path().join("more.db")).unwrap_err();
+    assert!(said.to_string().contains("before 1000"), "{said}");
+    assert!(!folder.path().join("more.db").exists());
+}
+
+/// A replica without a database yet, on a member that has just begun, takes no space.
+#[test]
+fn a_member_that_has_just_begun_has_nothing() {
+    let cluster = Cluster::start();
+    cluster.forget_leader();
+    assert_eq!(cluster.log(1).reader().size().unwrap(), Size::default());
 }
 
 #[test]

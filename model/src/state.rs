@@ -169,6 +169,12 @@ impl State {
             .flat_map(|record| record.keys.iter())
     }
 
+    /// How many leases there are.
+    #[must_use]
+    pub fn lease_count(&self) -> usize {
+        self.leases.len()
+    }
+
     /// Every lease, by identity.
     #[must_use]
     pub fn leases(&self) -> BTreeMap<LeaseId, Lease> {

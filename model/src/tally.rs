@@ -2,6 +2,8 @@
 
 use std::ops::AddAssign;
 
+use crate::Event;
+
 /// The operations of one of etcd's transactions on its store: a put is one, a delete is one, and a `Txn`
 /// that may write is two, of which the first only looks.
 #[derive(Clone, Copy, Debug, Default)]
@@ -33,5 +35,26 @@ impl AddAssign<Work> for Tally {
         self.puts += work.puts;
         self.deletes += work.deletes;
         self.transactions += u64::from(work.ranges + work.puts + work.deletes > 1);
+    }
+}
+
+impl Tally {
+    /// What can be told from events alone: a delete found a key each time.
+    #[must_use]
+    pub fn of_history(events: &[Event]) -> Self {
+        let deletes = events.iter().filter(|event| event.is_delete()).count() as u64;
+        Self {
+            deletes,
+            ..Self::default()
+        }
+    }
+}
+
+impl AddAssign for Tally {
+    fn add_assign(&mut self, more: Self) {
+        self.ranges += more.ranges;
+        self.puts += more.puts;
+        self.deletes += more.deletes;
+        self.transactions += more.transactions;
     }
 }

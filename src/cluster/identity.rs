@@ -5,15 +5,16 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use actors::Peer as _;
-use anyhow::{Context as _, Result, bail};
+use actors::{MemberDescription, Peer as _};
+use anyhow::{Context as _, Result, anyhow, ensure};
 use dqlite::dial::Dialer;
-use journal::Identity;
+use journal::{Identity, SchemaRule};
 use sha2::{Digest as _, Sha256};
 
 use super::members::connector;
+use super::versions::outdated;
 use crate::peers::{Introduction, Patience, RemotePeer};
-use crate::settings::ClusterSettings;
+use crate::settings::{ClusterSettings, InitialMember};
 
 /// The file in the data directory that remembers it.
 const FILE: &str = "cluster-id";
@@ -23,26 +24,37 @@ const HEADING: &str = "taffrail cluster 1";
 const ASK_AGAIN: Duration = Duration::from_millis(500);
 
 /// The identity of the cluster, as this data directory remembers it or, the first time, as it is to be.
-pub(super) async fn cluster_id(data_dir: &Path, cluster: &ClusterSettings, dialer: &Dialer) -> Result<u64> {
+pub(super) async fn cluster_id(
+    data_dir: &Path,
+    cluster: &ClusterSettings,
+    dialer: &Dialer,
+    rule: &SchemaRule,
+) -> Result<u64> {
     let path = data_dir.join(FILE);
     if let Some(known) = read(&path)? {
         return Ok(known);
     }
     let joins = cluster.existing || !cluster.join.is_empty();
     let id = if joins {
-        ask_until_known(cluster, dialer).await
+        ask_until_known(cluster, dialer, rule).await?
     } else {
-        computed(cluster)
+        computed(&cluster.token, &cluster.initial)
     };
-    write(&path, id).with_context(|| format!("cannot write {}", path.display()))?;
+    remember(data_dir, id)?;
     Ok(id)
 }
 
+/// Has this data directory remember to which cluster it belongs.
+pub(super) fn remember(data_dir: &Path, id: u64) -> Result<()> {
+    let path = data_dir.join(FILE);
+    write(&path, id).with_context(|| format!("cannot write {}", path.display()))
+}
+
 /// The same on every member that is given the same list, and another one for another token.
-fn computed(cluster: &ClusterSettings) -> u64 {
+pub(super) fn computed(token: &str, initial: &[InitialMember]) -> u64 {
     let mut digest = Sha256::new();
-    digest.update(cluster.token.as_bytes());
-    for member in &cluster.initial {
+    digest.update(token.as_bytes());
+    for member in initial {
         digest.update([0]);
         digest.update(member.name.as_bytes());
         digest.update([0]);
@@ -55,7 +67,7 @@ fn computed(cluster: &ClusterSettings) -> u64 {
 }
 
 /// The members to join may be slower to start than this one.
-async fn ask_until_known(cluster: &ClusterSettings, dialer: &Dialer) -> u64 {
+async fn ask_until_known(cluster: &ClusterSettings, dialer: &Dialer, rule: &SchemaRule) -> Result<u64> {
     let initial = cluster.initial.iter().map(|member| &member.address);
     let others: Vec<&String> = cluster
         .join
@@ -66,7 +78,12 @@ async fn ask_until_known(cluster: &ClusterSettings, dialer: &Dialer) -> u64 {
     loop {
         for address in &others {
             match ask(address, dialer).await {
-                Ok(id) => return id,
+                Ok(member) => {
+                    let readable = rule.see(member.schemas.in_use);
+                    return readable
+                        .map(|()| member.identity.cluster_id)
+                        .map_err(|said| anyhow!(outdated(&said)));
+                }
                 Err(error) => tracing::info!(%address, %error, "waiting for a member of the cluster to join"),
             }
         }
@@ -74,16 +91,18 @@ async fn ask_until_known(cluster: &ClusterSettings, dialer: &Dialer) -> u64 {
     }
 }
 
-async fn ask(address: &str, dialer: &Dialer) -> Result<u64> {
+async fn ask(address: &str, dialer: &Dialer) -> Result<MemberDescription> {
     let newcomer = Introduction {
         caller: Identity::default(),
         called: 0,
     };
     let peer = RemotePeer::new(connector(dialer, address), newcomer, Patience::default());
-    match peer.describe().await?.identity.cluster_id {
-        0 => bail!("it does not know its cluster yet"),
-        id => Ok(id),
-    }
+    let member = peer.describe().await?;
+    ensure!(
+        member.identity.cluster_id != 0,
+        "it does not know its cluster yet"
+    );
+    Ok(member)
 }
 
 fn read(path: &Path) -> Result<Option<u64>> {

@@ -11,6 +11,8 @@ mod identity;
 mod members;
 mod peer_port;
 mod recover;
+mod restore;
+mod versions;
 mod voters;
 
 use std::path::Path;
@@ -24,7 +26,8 @@ use dqlite::membership::{self, Origin, RoleSettings, Standing};
 use dqlite::node::{Options, Targets};
 use dqlite::store::DataDirectory;
 use dqlite::tls::{Tls, TlsSettings};
-use journal::{DqliteLog, DqliteOptions, Identity};
+use journal::{DqliteLog, DqliteOptions, Identity, SchemaRule};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::peers::{PROTOCOL, Patience as PeerPatience, PeerService};
@@ -35,9 +38,11 @@ use crate::version;
 pub(crate) use changes::{ClusterChanges, NotChanged};
 pub(crate) use descriptions::KnownMember;
 pub(crate) use recover::recover;
+pub(crate) use restore::restore;
 
 use members::MemberDirectory;
 use peer_port::PeerPort;
+use versions::VersionKeeper;
 
 /// How long a request waits for a leader, and for what it asks of it: etcd's five seconds and two elections.
 const REQUEST_PATIENCE: Duration = Duration::from_secs(5);
@@ -53,6 +58,7 @@ const PROMISED_EPOCH: &str = "promised-epoch";
 pub(crate) struct ClusterMember {
     membership: Arc<membership::Membership>,
     changes: ClusterChanges,
+    outdated: watch::Receiver<Option<String>>,
     stopping: CancellationToken,
     tasks: tokio::task::JoinSet<()>,
 }
@@ -62,6 +68,7 @@ struct Foundation {
     settings: ClusterSettings,
     identity: Identity,
     dialer: Dialer,
+    schema: SchemaRule,
     membership: Arc<membership::Membership>,
 }
 
@@ -88,6 +95,14 @@ impl ClusterMember {
                 request: REQUEST_PATIENCE + 2 * election,
                 leader: 3 * election,
             },
+            claim_again: Arc::default(),
+        };
+        let (told, outdated) = watch::channel(None);
+        let versions = VersionKeeper {
+            rule: foundation.schema.clone(),
+            directory: Arc::clone(&directory),
+            claim_again: Arc::clone(&own.claim_again),
+            outdated: told,
         };
         let description = describe(settings, foundation.identity);
         let (pipeline, member) =
@@ -103,6 +118,7 @@ impl ClusterMember {
         let mut tasks = tokio::task::JoinSet::new();
         let node = foundation.membership.socket().clone();
         tasks.spawn(port.serve(tls(&cluster.tls)?, node, service, stopping.clone()));
+        tasks.spawn(versions.keep());
         let changes = ClusterChanges::new(
             Arc::clone(&foundation.membership),
             Arc::clone(&directory),
@@ -111,6 +127,7 @@ impl ClusterMember {
         let running = Self {
             membership: foundation.membership,
             changes,
+            outdated,
             stopping,
             tasks,
         };
@@ -131,6 +148,16 @@ impl ClusterMember {
             .is_ok();
         if !removed {
             std::future::pending().await
+        }
+    }
+
+    /// Waits until the log is found to be of a newer release, and returns what to say then.
+    pub(crate) async fn outdated(&self) -> String {
+        let mut outdated = self.outdated.clone();
+        let told = outdated.wait_for(Option::is_some).await;
+        match told.ok().and_then(|said| said.clone()) {
+            Some(said) => said,
+            None => std::future::pending().await,
         }
     }
 
@@ -166,7 +193,11 @@ async fn lay_foundation(settings: &Settings, cluster: &ClusterSettings) -> Resul
         Some(tls) => Dialer::tls(tls),
         None => Dialer::plain(),
     };
-    let cluster_id = identity::cluster_id(&settings.data_dir, cluster, &dialer).await?;
+    let schema = match cluster.next_release {
+        false => SchemaRule::one_of_several(),
+        true => SchemaRule::of_the_next_release(),
+    };
+    let cluster_id = identity::cluster_id(&settings.data_dir, cluster, &dialer, &schema).await?;
     let own = membership::Settings {
         node: Options {
             network_latency: cluster.election_timeout / LATENCIES_PER_ELECTION,
@@ -192,6 +223,7 @@ async fn lay_foundation(settings: &Settings, cluster: &ClusterSettings) -> Resul
         settings: cluster.clone(),
         identity,
         dialer,
+        schema,
         membership: Arc::new(membership),
     })
 }
@@ -240,6 +272,7 @@ fn open_log(
         connector: foundation.membership.connector(),
         leader: Arc::new(move || leader.upgrade()?.leader_address()),
         clock: Arc::new(clock),
+        schema: foundation.schema.clone(),
         ..DqliteOptions::new(
             foundation.identity.member_id,
             foundation.membership.socket().address(),

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::SettingsError;
-use super::flags::ClusterFlags;
+use super::flags::{ClusterFlags, RestoreFlags};
 use super::values::{ListenAddress, ListenUrl};
 
 /// The file by which a data directory is known to belong to a member of a cluster.
@@ -43,6 +43,8 @@ pub(crate) struct ClusterSettings {
     pub(crate) voters: u32,
     /// Members that stand by with a replica of their own.
     pub(crate) standbys: u32,
+    /// Whether this member plays one of the next release, which knows a newer schema version.
+    pub(crate) next_release: bool,
 }
 
 /// A member of `--initial-cluster`.
@@ -92,6 +94,66 @@ pub(super) fn backend(flags: ClusterFlags, name: &str, data_dir: &Path) -> Resul
     }
 }
 
+/// The member that a restored data directory is for, with which a new cluster begins.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct FirstMember {
+    /// Where other members reach it, `host:port`.
+    pub(crate) address: String,
+    /// The members of the new cluster, itself among them.
+    pub(crate) initial: Vec<InitialMember>,
+    /// What makes the identity of the new cluster its own.
+    pub(crate) token: String,
+}
+
+/// Whom a data directory is to be restored for; none: for a server that is alone, on SQLite.
+pub(crate) fn first_member(flags: &RestoreFlags) -> Result<Option<FirstMember>, SettingsError> {
+    match flags.backend.as_deref() {
+        None if names(&flags.initial_cluster).len() > 1 => {}
+        Some("dqlite") => {}
+        None | Some("sqlite") => return Ok(None),
+        Some(other) => {
+            return Err(SettingsError::bad(format!(
+                "--backend {other:?}: expected sqlite or dqlite"
+            )));
+        }
+    }
+    let listed = initial_members(&flags.initial_cluster)?;
+    let own = listed.iter().find(|member| member.name == flags.name);
+    let address = match (&flags.initial_advertise_peer_urls, own) {
+        (Some(url), _) => peer_address(url)?,
+        (None, Some(own)) => own.address.clone(),
+        (None, None) => {
+            return Err(SettingsError::bad(
+                "a member is restored for a place: give --initial-cluster with --name, or --initial-advertise-peer-urls",
+            ));
+        }
+    };
+    let alone = InitialMember {
+        name: flags.name.clone(),
+        address: address.clone(),
+    };
+    let initial = if listed.is_empty() { vec![alone] } else { listed };
+    check_own_entry(&initial, &flags.name, &address)?;
+    check_is_first(&initial, &flags.name)?;
+    Ok(Some(FirstMember {
+        address,
+        initial,
+        token: flags.initial_cluster_token.clone(),
+    }))
+}
+
+/// etcd restores every member; here one is enough, and it must be the one that begins the cluster.
+fn check_is_first(initial: &[InitialMember], name: &str) -> Result<(), SettingsError> {
+    match initial.first() {
+        Some(first) if first.name != name => Err(SettingsError::bad(format!(
+            "only {}, the first in the order of names, is restored: start {name} with an empty data directory, \
+             and it takes everything from there",
+            first.name
+        ))),
+        _ => Ok(()),
+    }
+}
+
 fn cluster_settings(flags: ClusterFlags, name: &str, found: bool) -> Result<ClusterSettings, SettingsError> {
     let initial = initial_members(&flags.initial_cluster)?;
     let [advertised] = flags.initial_advertise_peer_urls.as_slice() else {
@@ -127,6 +189,7 @@ fn cluster_settings(flags: ClusterFlags, name: &str, found: bool) -> Result<Clus
         election_timeout: Duration::from_millis(flags.election_timeout.max(1)),
         voters: voters(flags.voters)?,
         standbys: flags.standbys,
+        next_release: flags.rehearse_next_release,
         listen: flags.listen_peer_urls,
     })
 }
@@ -288,6 +351,7 @@ mod tests {
             heartbeat_interval: 100,
             election_timeout: 1000,
             voters: 3,
+            rehearse_next_release: false,
             standbys: 0,
         }
     }

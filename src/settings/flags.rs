@@ -152,6 +152,9 @@ pub(crate) struct ClusterFlags {
     /// Members beyond the voters that keep a replica and take a voter's place when it fails
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(crate) standbys: u32,
+    /// For rehearsals of an upgrade: knows one schema version of the log more than this release
+    #[arg(long, hide = true)]
+    pub(crate) rehearse_next_release: bool,
 }
 
 /// What a client may ask for at most.
@@ -319,7 +322,7 @@ pub(crate) enum Command {
         #[arg(long, value_name = "DIR")]
         data_dir: PathBuf,
     },
-    /// Make a new data directory from a snapshot
+    /// Make a new data directory from a snapshot: of a server that is alone, or of the first member of a new cluster
     Restore(RestoreFlags),
 }
 
@@ -341,4 +344,20 @@ pub(crate) struct RestoreFlags {
     /// Restore the store as it was at this revision [default: the newest]
     #[arg(long, value_name = "REVISION")]
     pub(crate) revision: Option<i64>,
+    /// Where the log is to be kept: sqlite or dqlite [default: dqlite if several members are named, else sqlite]
+    #[arg(long, value_name = "BACKEND")]
+    pub(crate) backend: Option<String>,
+    /// The name of the member that the directory is for
+    #[arg(long, value_name = "NAME", default_value = "default")]
+    pub(crate) name: String,
+    /// The members of the new cluster, as name=URL, as they will be started. The first in the order of names is
+    /// restored; the others start with empty directories
+    #[arg(long, value_name = "MEMBERS", value_delimiter = ',')]
+    pub(crate) initial_cluster: Vec<String>,
+    /// What sets the new cluster apart from others with the same members
+    #[arg(long, value_name = "TOKEN", default_value = "etcd-cluster")]
+    pub(crate) initial_cluster_token: String,
+    /// Where other members reach the member [default: as --initial-cluster says]
+    #[arg(long, value_name = "URL")]
+    pub(crate) initial_advertise_peer_urls: Option<String>,
 }

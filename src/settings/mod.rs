@@ -15,9 +15,9 @@ use std::time::Duration;
 use actors::AutoCompaction;
 use clap::{ArgMatches, CommandFactory, FromArgMatches};
 
+pub(crate) use cluster::{Backend, ClusterSettings, FirstMember, first_member};
 #[cfg(feature = "dqlite")]
-pub(crate) use cluster::PeerTls;
-pub(crate) use cluster::{Backend, ClusterSettings};
+pub(crate) use cluster::{InitialMember, PeerTls};
 pub(crate) use errors::SettingsError;
 pub(crate) use flags::{Command, RestoreFlags};
 pub(crate) use tls::TlsSettings;

@@ -1,6 +1,8 @@
 //! Bad days of a cluster: real processes that are killed, paused, cut off and given bad disks under load, and after
 //! each of it the proof that nothing acknowledged was lost and nobody was told anything that was not so.
 
+mod backups;
+mod clocks;
 mod disks;
 mod killed;
 mod leases;
@@ -10,3 +12,4 @@ mod paused;
 mod slow_network;
 mod strangers;
 mod support;
+mod upgrades;

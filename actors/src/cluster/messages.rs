@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use journal::{Identity, Size};
-use model::{AlarmMember, Command, Effect, Lease, LeaseId, Position, Revision};
+use journal::{Identity, Schemas, Size};
+use model::{AlarmMember, Command, Effect, Lease, LeaseId, Position, Revision, Tally};
 
 use crate::errors::RequestError;
 use crate::lease_actor::{KeepAliveReply, TimeToLiveReply};
@@ -87,6 +87,8 @@ pub enum Followed {
         effects: Arc<Vec<Effect>>,
         /// The leader's lease clock, milliseconds.
         lease_clock_ms: i64,
+        /// What was asked of the leader since the batch before, as etcd counts: also what had no effect.
+        tally: Tally,
     },
 }
 
@@ -155,6 +157,8 @@ pub struct MemberDescription {
     pub server_version: String,
     /// The version of the peer protocol that it speaks; filled in by whoever speaks it.
     pub protocol: u32,
+    /// What it knows of the log's schema.
+    pub schemas: Schemas,
     /// How far it is: the leadership it knows, and what it has applied of it.
     pub progress: Progress,
     /// How much space its log takes.

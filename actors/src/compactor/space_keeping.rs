@@ -14,6 +14,8 @@ use crate::store::Store;
 
 /// How often space is measured. In between it is estimated from what is written.
 const INTERVAL: Duration = Duration::from_secs(1);
+/// As often as it may fail before that means something: while members elect a leader nobody may know.
+const FAILURES_OF_AN_ELECTION: u32 = 15;
 
 /// Keeps the space quota's idea of bytes in use close to the truth.
 pub(super) struct SpaceKeeper {
@@ -30,7 +32,7 @@ impl SpaceKeeper {
     pub(super) async fn keep(self) {
         let (mut office, mut clearing) = (None, false);
         let mut inherited = Vec::new();
-        let mut unreadable = false;
+        let mut failures = 0;
         loop {
             let leads = self.store.leads_under();
             if office != leads {
@@ -40,7 +42,7 @@ impl SpaceKeeper {
             }
             match self.measure().await {
                 Ok(size) => {
-                    unreadable = false;
+                    failures = 0;
                     self.compactions.measured(size);
                     clearing |= self.space.measured(size.in_use);
                     if clearing && self.has_room(size.in_use) {
@@ -48,7 +50,8 @@ impl SpaceKeeper {
                     }
                 }
                 Err(error) => {
-                    if !std::mem::replace(&mut unreadable, true) {
+                    failures += 1;
+                    if failures == FAILURES_OF_AN_ELECTION {
                         tracing::warn!(%error, "the space that the log takes could not be measured");
                     }
                 }

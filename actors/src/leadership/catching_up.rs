@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use journal::{Claim, History, ReadError};
-use model::{Effect, Rest, Revision, State};
+use model::{Effect, Rest, Revision, State, Tally};
 use thiserror::Error;
 use tokio::sync::OwnedSemaphorePermit;
 
@@ -57,8 +57,9 @@ impl Leadership {
             }
             let Some(last) = page.events.last() else { break };
             from = last.version.mod_revision.next();
+            let tally = Tally::of_history(&page.events);
             let effects = Arc::new(page.events.into_iter().map(Effect::Key).collect());
-            self.apply(effects, self.room().await?);
+            self.apply(effects, tally, self.room().await?);
         }
         self.all_applied().await;
         Ok(())
@@ -77,8 +78,9 @@ impl Leadership {
     }
 
     /// Has effects applied that are durable.
-    pub(super) fn apply(&self, effects: Arc<Vec<Effect>>, room: OwnedSemaphorePermit) {
-        self.subordinates.keyspace.tell(ApplyFollowed { effects, room });
+    pub(super) fn apply(&self, effects: Arc<Vec<Effect>>, tally: Tally, room: OwnedSemaphorePermit) {
+        let followed = ApplyFollowed { effects, tally, room };
+        self.subordinates.keyspace.tell(followed);
     }
 
     /// Waits until the keyspace has done everything it was given.

@@ -102,6 +102,7 @@ impl Leadership {
                 sequence,
                 effects,
                 lease_clock_ms,
+                tally,
             } => {
                 // What is counted must be handed over: nothing may be waited for in between.
                 let room = self.room().await?;
@@ -109,7 +110,7 @@ impl Leadership {
                     self.count(sequence)?;
                     self.clock.align(lease_clock_ms);
                 }
-                self.apply(effects, room);
+                self.apply(effects, tally, room);
             }
         }
         Ok(())

@@ -32,12 +32,25 @@ pub(super) enum NotTakenOver {
     Stopped,
 }
 
+impl NotTakenOver {
+    /// That another member was elected meanwhile happens in every busy election, and is told where it is seen.
+    pub(super) fn tell(&self) {
+        match self {
+            Self::Log(AppendError::NotLeader(_)) | Self::Overtaken | Self::Stopped => {
+                tracing::debug!(error = %self, "this member does not begin to lead");
+            }
+            _ => tracing::warn!(error = %self, "this member could not begin to lead"),
+        }
+    }
+}
+
 impl Leadership {
     /// Takes over: the log, then its content, then the members. Nothing is decided before all of it is done.
     pub(super) async fn take_over(&mut self) -> Result<Term, NotTakenOver> {
         let begun = tokio::time::Instant::now();
         let claim = self.claim().await?;
         let epoch = Epoch(claim.epoch);
+        self.clock.lead_from(claim.lease_clock_ms);
         self.progress = Progress::default();
         self.all_applied().await;
         self.read_to_the_end(&claim).await?;
@@ -92,6 +105,7 @@ impl Leadership {
     fn enter_office(&self, epoch: Epoch, writer: Box<dyn Journal>) -> Term {
         self.subordinates.keyspace.tell(Count { epoch: Some(epoch) });
         let term = (self.start_term)(writer, epoch);
+        self.clock.leads();
         self.subordinates.lease_actor.tell(RunLeases);
         self.plays(Role::Leading(Office {
             epoch,
@@ -103,9 +117,9 @@ impl Leadership {
     }
 
     /// Leaves the lead in order: nobody is sent here any more, and what the log has of this leadership is
-    /// known before another one begins. A server that stops lets everything admitted be committed first.
-    pub(super) async fn leave_office(&self, term: Term, stopping: bool) {
-        if stopping {
+    /// known before another one begins. If nobody else leads yet, everything admitted is committed first.
+    pub(super) async fn leave_office(&self, term: Term, in_order: bool) {
+        if in_order {
             term.drained().await;
         }
         self.plays(Role::Waiting);

@@ -90,6 +90,7 @@ pub(super) fn assemble_member<P: Place>(
         log: Arc::clone(&membership.log),
         members: Arc::clone(&membership.members),
         promises: Arc::clone(&membership.promises),
+        claim_again: Arc::clone(&membership.claim_again),
         shared: ground.shared,
         clock: ground.settings.clock,
         role,

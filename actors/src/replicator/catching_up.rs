@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use journal::History;
-use model::{Effect, Revision};
+use model::{Effect, Revision, Tally};
 
 use super::{Follow, Replicator};
 use crate::cluster::{Feeder, Followed, NotFed, PeerError, Progress, Standing};
@@ -72,10 +72,12 @@ impl CatchUp {
                 return Err(Failed::Ended(PeerError::NotReady("its log ends early".into())));
             };
             next = last.version.mod_revision.next();
+            let tally = Tally::of_history(&page.events);
             let batch = Followed::Batch {
                 sequence: 0,
                 effects: Arc::new(page.events.into_iter().map(Effect::Key).collect()),
                 lease_clock_ms: 0,
+                tally,
             };
             feeder.send(batch).await?;
         }

@@ -46,6 +46,7 @@ impl Recent {
             sequence,
             revision,
             effects,
+            tally,
         } = batch;
         debug_assert_eq!(
             sequence,
@@ -56,6 +57,7 @@ impl Recent {
             sequence,
             effects,
             lease_clock_ms,
+            tally,
         };
         self.newest.sequence = sequence;
         self.newest.revision = revision;
@@ -86,7 +88,7 @@ mod tests {
     use std::sync::Arc;
 
     use bytes::Bytes;
-    use model::{Effect, Event, Position, Version};
+    use model::{Effect, Event, Position, Tally, Version};
 
     use super::*;
 
@@ -109,6 +111,7 @@ mod tests {
             sequence,
             revision,
             effects: Arc::new(vec![Effect::Key(event)]),
+            tally: Tally::default(),
         }
     }
 

@@ -128,6 +128,7 @@ impl Cluster {
                 request: choices.patience,
                 leader: DEADLINE,
             },
+            claim_again: Arc::default(),
         };
         Node {
             membership,

@@ -34,6 +34,7 @@ async fn write_too_much_to_remember(cluster: &Cluster, through: u64) {
 
 async fn compact(cluster: &Cluster, through: u64) {
     let store = cluster.store(through);
+    store.linearize().await.expect("confirmed");
     store
         .submit(Command::Compact(store.revision()))
         .await

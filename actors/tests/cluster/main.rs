@@ -3,6 +3,7 @@
 mod client;
 mod cluster;
 mod compaction;
+mod counts;
 mod dice;
 mod followers;
 mod leader_changes;

@@ -3,6 +3,8 @@
 //! To see a test of a mend fail, build without the mend: `DQLITE_WITHOUT_MEND=wal-index cargo test -p dqlite-sys`.
 
 mod calls;
+#[cfg(dqlite_static)]
+mod followers;
 mod layout;
 mod member;
 #[cfg(dqlite_static)]

@@ -9,10 +9,14 @@ use std::ptr;
 use dqlite_sys::*;
 use socket2::SockRef;
 
+use crate::followers::Followers;
 use crate::member::Member;
 use crate::peer::{Peer, append_entries};
 use crate::sqlite::{addresses_of, file_systems_within};
 use crate::wire::{Client, Value};
+
+/// Threads that libuv has if it is not told otherwise.
+const THREADS: usize = 4;
 
 /// Without `wal-index`, the process aborts when the third connection opens the database.
 #[test]
@@ -163,6 +167,44 @@ fn shrunk_dump_of_a_database_that_became_smaller() {
         assert!(empty < 65_536 && message < 70_000, "{empty} in {message}");
     }
     assert_eq!(client.integer("SELECT count(*) FROM blobs"), 0);
+}
+
+/// Without `canceled-append`, the process aborts when the leader stops.
+///
+/// The leader's disk is behind because it makes no new files: the threads that do so are busy with queries. Two of three
+/// members have everything, so all of it is committed.
+#[test]
+fn canceled_append_a_leader_stops_behind_the_others() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let followers = Followers::new();
+    let mut leader = Member::create(1, "1", folder.path());
+    assert_eq!(leader.bind("@"), DQLITE_OK);
+    assert_eq!(
+        leader.connect_with(Followers::connect, followers.as_argument()),
+        DQLITE_OK
+    );
+    assert_eq!(leader.start(), DQLITE_OK, "{}", leader.errmsg());
+    followers.follow(&leader);
+    let mut busy: Vec<_> = (0..THREADS).map(|_| leader.open()).collect();
+    for client in &mut busy {
+        client.begin_query(
+            "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 20000000) \
+             SELECT count(*) FROM n",
+        );
+    }
+    let mut client = leader.client();
+    // Every change writes all addresses again: more than the files that are ready hold, of 8 MiB each.
+    for id in 4..10 {
+        client
+            .add(id, &"a".repeat(2 << 20))
+            .expect("two of three have it");
+    }
+    assert_eq!(leader.stop(), DQLITE_OK);
+    drop(leader);
+
+    let mut again = Member::create(1, "1", folder.path());
+    assert_eq!(again.bind("@"), DQLITE_OK);
+    assert_eq!(again.start(), DQLITE_OK, "{}", again.errmsg());
 }
 
 #[test]

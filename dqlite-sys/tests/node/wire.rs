@@ -88,6 +88,12 @@ impl<S: Read + Write> Client<S> {
         }
     }
 
+    /// Asks for rows and does not wait for them.
+    #[cfg(dqlite_static)]
+    pub fn begin_query(&mut self, sql: &str) {
+        self.send(QUERY_SQL, &[&0_u64.to_le_bytes(), &padded(sql)]);
+    }
+
     /// The one integer that a query finds.
     pub fn integer(&mut self, sql: &str) -> i64 {
         let found = self.query(sql).expect(sql);

@@ -5,7 +5,7 @@ use model::{Position, Revision};
 
 use super::fault::append_error;
 use super::session::{Rest, Session};
-use super::{row, schema};
+use super::{SchemaRule, row, schema};
 use crate::{AppendError, Claim};
 
 /// A claim, and what else the transaction saw.
@@ -17,14 +17,20 @@ pub(super) struct Claimed {
 }
 
 /// Claims the log. When this ends with an error the connection must be given up, with what it left undone.
-pub(super) fn claim(session: &mut Session, cluster_id: u64) -> Result<Claimed, AppendError> {
+pub(super) fn claim(
+    session: &mut Session,
+    cluster_id: u64,
+    rule: &SchemaRule,
+) -> Result<Claimed, AppendError> {
     session.run(async |log| {
         begin(&mut log.client).await.map_err(append_error)?;
+        let version = schema::migrate(&mut log.client, cluster_id, rule).await?;
         let claimed = fill(&mut log.client, cluster_id).await?;
         log.client
             .execute_sql("COMMIT", &[])
             .await
             .map_err(append_error)?;
+        rule.see(version).map_err(AppendError::Failed)?;
         Ok(claimed)
     })
 }
@@ -40,7 +46,6 @@ async fn begin(client: &mut Client) -> Result<(), Error> {
 }
 
 async fn fill(client: &mut Client, wanted: u64) -> Result<Claimed, AppendError> {
-    schema::migrate(client, wanted).await?;
     let raise = "UPDATE fence SET epoch = epoch + 1";
     client.execute_sql(raise, &[]).await.map_err(append_error)?;
     let [epoch, lease_clock_ms, compact_revision, cluster_id, newest] = schema::numbers(

@@ -8,9 +8,10 @@ use model::{Effect, Position, Revision};
 use parking_lot::Mutex;
 use rusqlite::{Connection, MAIN_DB, Result};
 
+use super::SchemaRule;
 use super::select::PAGE_SIZE;
 use crate::sqlite::fault::read_error;
-use crate::sqlite::schema::{self, APPLICATION_ID, MIGRATIONS};
+use crate::sqlite::schema::{self, APPLICATION_ID};
 use crate::sqlite::{select, snapshot};
 use crate::{History, ReadError, Size};
 
@@ -24,14 +25,22 @@ pub struct Image {
     log: Mutex<Connection>,
     cluster_id: u64,
     newest: Position,
+    revision: Revision,
+    /// Its schema's.
+    version: u32,
 }
 
 impl Image {
     /// The image that these bytes are, one piece after another. Pieces are given up as they are copied.
     ///
     /// # Errors
-    /// [`ReadError::Corrupt`] if the bytes are no log, or one that a newer program wrote.
+    /// [`ReadError::Corrupt`] if the bytes are no log, [`ReadError::Failed`] if a newer program wrote it.
     pub fn from_parts(parts: Vec<Bytes>) -> std::result::Result<Self, ReadError> {
+        Self::under(&SchemaRule::alone(), parts)
+    }
+
+    /// The same for a member that goes by this rule, and takes note of the version.
+    pub(super) fn under(rule: &SchemaRule, parts: Vec<Bytes>) -> std::result::Result<Self, ReadError> {
         let length = parts.iter().map(Bytes::len).sum();
         check_header(&parts, length)?;
         let parts = Parts {
@@ -39,23 +48,32 @@ impl Image {
             current: Bytes::new(),
             offset: 0,
         };
-        Self::open(parts, length).map_err(|error| read_error(&error))?
+        Self::open(rule, parts, length).map_err(|error| read_error(&error))?
     }
 
-    fn open(parts: Parts, length: usize) -> Result<std::result::Result<Self, ReadError>> {
+    fn open(rule: &SchemaRule, parts: Parts, length: usize) -> Result<std::result::Result<Self, ReadError>> {
         let mut log = Connection::open_in_memory()?;
         log.deserialize_read_exact(MAIN_DB, parts, length, true)?;
         log.pragma_update(None, "trusted_schema", "OFF")?;
-        if let Some(what) = foreign(&log)? {
-            return Ok(Err(ReadError::Corrupt(what)));
+        let version = match schema_version(&log)? {
+            Ok(version) => version,
+            Err(foreign) => return Ok(Err(foreign)),
+        };
+        if let Err(newer) = rule.see(version) {
+            return Ok(Err(ReadError::Failed(newer)));
         }
         let newest = "SELECT coalesce(max(position), 0) FROM log";
         let newest = Position(log.query_row(newest, (), |row| row.get(0))?);
+        let revision = "SELECT max(newest_revision, coalesce((SELECT revision FROM log ORDER BY position DESC LIMIT 1), 1))
+            FROM meta";
+        let revision = Revision(log.query_row(revision, (), |row| row.get(0))?);
         let cluster_id: i64 = log.query_row("SELECT cluster_id FROM meta", (), |row| row.get(0))?;
         Ok(Ok(Self {
             log: Mutex::new(log),
             cluster_id: cluster_id.cast_unsigned(),
             newest,
+            revision,
+            version,
         }))
     }
 
@@ -69,6 +87,11 @@ impl Image {
     #[must_use]
     pub fn newest(&self) -> Position {
         self.newest
+    }
+
+    /// The newest revision.
+    pub(super) fn revision(&self) -> Revision {
+        self.revision
     }
 
     /// Hands every stored effect to `sink`, as [`Reader::replay`](crate::Reader::replay) does.
@@ -108,7 +131,7 @@ impl Image {
         let failed = |error| ReadError::Failed(format!("{}: {error}", to.display()));
         snapshot::create(to).map_err(failed)?;
         let saved = self
-            .ask(|log| copy(log, to))
+            .ask(|log| copy(log, self.version, to))
             .and_then(|()| snapshot::sync(to).map_err(failed));
         if saved.is_err() {
             snapshot::discard(to);
@@ -122,9 +145,9 @@ impl Image {
 }
 
 /// Fills an empty file with a log of its own, then with the rows of this one.
-fn copy(log: &Connection, to: &Path) -> Result<()> {
+fn copy(log: &Connection, version: u32, to: &Path) -> Result<()> {
     let file = Connection::open(to)?;
-    schema::lay_out(&file)?;
+    schema::lay_out_version(&file, version)?;
     file.close().map_err(|(_, error)| error)?;
     let name = to
         .to_str()
@@ -146,15 +169,16 @@ fn copy(log: &Connection, to: &Path) -> Result<()> {
     copied
 }
 
-/// What shows that a database is not a log that this program can read.
-fn foreign(log: &Connection) -> Result<Option<String>> {
+/// The version of a log's schema, or what shows that a database is no log.
+fn schema_version(log: &Connection) -> Result<std::result::Result<u32, ReadError>> {
     let pragma = |name| log.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
     let (application, version) = (pragma("application_id")?, pragma("user_version")?);
-    let known = MIGRATIONS.len() as i64;
     if application != i64::from(APPLICATION_ID) {
-        return Ok(Some(format!("a database of application {application:#010x}")));
+        let what = format!("a database of application {application:#010x}");
+        return Ok(Err(ReadError::Corrupt(what)));
     }
-    Ok((version != known).then(|| format!("schema version {version}, this program knows version {known}")))
+    let known = u32::try_from(version).ok().filter(|version| *version > 0);
+    Ok(known.ok_or_else(|| ReadError::Corrupt(format!("schema version {version}"))))
 }
 
 fn check_header(parts: &[Bytes], length: usize) -> std::result::Result<(), ReadError> {

@@ -5,12 +5,13 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use dqlite::client::{Error, PlainConnector};
-use model::Position;
+use model::{Position, Revision};
 use parking_lot::Mutex;
 
 use super::fault::Fault;
 use super::image::Image;
 use super::session::{DATABASE, Session};
+use super::{DqliteOptions, SchemaRule};
 use crate::ReadError;
 
 /// The node's code for a database that it does not have.
@@ -24,16 +25,18 @@ pub(super) struct Images {
     node: String,
     timeout: Duration,
     kept: Duration,
+    schema: SchemaRule,
     last: Mutex<Option<(Instant, Arc<Image>)>>,
 }
 
 impl Images {
-    /// Images of this node's replica, each kept for so long.
-    pub(super) fn new(node: String, timeout: Duration, kept: Duration) -> Self {
+    /// Images of the local node's replica.
+    pub(super) fn new(options: &DqliteOptions) -> Self {
         Self {
-            node,
-            timeout,
-            kept,
+            node: options.node.clone(),
+            timeout: options.timeout,
+            kept: options.image_kept,
+            schema: options.schema.clone(),
             last: Mutex::new(None),
         }
     }
@@ -61,37 +64,46 @@ impl Images {
             Err(other) => Err(other.into()),
             // Opened by a leader that has not made its tables yet.
             Ok(bytes) if bytes.is_empty() => Ok(None),
-            Ok(bytes) => Ok(Some(Arc::new(Image::from_parts(vec![bytes])?))),
+            Ok(bytes) => Ok(Some(Arc::new(Image::under(&self.schema, vec![bytes])?))),
         }
     }
 
     /// An image that reaches as far as this position: the last one if it does, or one made now.
     pub(super) fn reaching(&self, wanted: Position) -> Result<Arc<Image>, ReadError> {
-        // Held while an image is made, so that it is made once for all who wait.
-        let mut last = self.last.lock();
-        let image = match &*last {
-            Some((made, image)) if made.elapsed() < self.kept && image.newest() >= wanted => {
-                Arc::clone(image)
-            }
-            _ => self.renew(&mut last)?,
-        };
+        let image = self.last_or_new(|image| image.newest() >= wanted)?;
         super::select::refuse_behind(image.newest(), wanted)?;
         Ok(image)
     }
 
-    /// As [`reaching`](Self::reaching); none if this member has no replica, as one that does not vote may not.
-    pub(super) fn reaching_if_any(&self, wanted: Position) -> Result<Option<Arc<Image>>, ReadError> {
+    /// An image that reaches as far as this revision; none if this member has no replica, as one that does not vote
+    /// may not.
+    pub(super) fn up_to_if_any(&self, wanted: Revision) -> Result<Option<Arc<Image>>, ReadError> {
         let kept = self.last.lock().is_some();
         if !kept && self.now_if_any()?.is_none() {
             return Ok(None);
         }
-        self.reaching(wanted).map(Some)
+        let image = self.last_or_new(|image| image.revision() >= wanted)?;
+        if image.revision() < wanted {
+            let (found, wanted) = (image.revision().0, wanted.0);
+            let behind = format!("this member's replica ends at revision {found}, not {wanted}");
+            return Err(ReadError::Failed(behind));
+        }
+        Ok(Some(image))
+    }
+
+    fn last_or_new(&self, reaches: impl Fn(&Image) -> bool) -> Result<Arc<Image>, ReadError> {
+        // Held while an image is made, so that it is made once for all who wait.
+        let mut last = self.last.lock();
+        match &*last {
+            Some((made, image)) if made.elapsed() < self.kept && reaches(image) => Ok(Arc::clone(image)),
+            _ => self.renew(&mut last),
+        }
     }
 
     fn renew(&self, last: &mut Option<(Instant, Arc<Image>)>) -> Result<Arc<Image>, ReadError> {
         // The old one goes first: two databases in memory are one too many.
         *last = None;
-        let image = Arc::new(Image::from_parts(vec![self.dump()?])?);
+        let image = Arc::new(Image::under(&self.schema, vec![self.dump()?])?);
         *last = Some((Instant::now(), Arc::clone(&image)));
         Ok(image)
     }

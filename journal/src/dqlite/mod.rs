@@ -19,6 +19,7 @@ mod schema;
 mod script;
 mod select;
 mod session;
+mod versions;
 mod writer;
 
 use std::fmt;
@@ -34,9 +35,10 @@ use self::fault::append_error;
 use self::reader::DqliteReader;
 use self::session::Session;
 use self::writer::DqliteJournal;
-use crate::{AppendError, Claim, Journal, ReadError, Reader, SharedLog};
+use crate::{AppendError, Claim, Journal, ReadError, Reader, Schemas, SharedLog};
 
 pub use self::image::Image;
+pub use self::versions::SchemaRule;
 
 /// Tells where the leader is reached; none when nobody is known to lead.
 pub type LeaderAddress = Arc<dyn Fn() -> Option<String> + Send + Sync>;
@@ -61,6 +63,8 @@ pub struct DqliteOptions {
     pub clock: LeaseClockReading,
     /// How far this process has come: nothing that lacks a part of that is read.
     pub horizon: Horizon,
+    /// Which schema version the log may get, and which it has.
+    pub schema: SchemaRule,
     /// How long a request may take, and how long it may take to connect.
     pub timeout: Duration,
     /// How many connections are kept open for reading. More readers than that open their own.
@@ -83,6 +87,7 @@ impl DqliteOptions {
             leader: Arc::new(move || Some(leader.clone())),
             clock: Arc::new(|| 0),
             horizon: Horizon::default(),
+            schema: SchemaRule::alone(),
             timeout: Duration::from_secs(10),
             readers: 4,
             image_kept: Duration::from_secs(10),
@@ -149,9 +154,10 @@ impl fmt::Debug for DqliteLog {
 }
 
 impl SharedLog for DqliteLog {
-    /// Makes the tables if there are none, and brings older ones to the newest version.
+    /// Makes the tables if there are none, and brings older ones as far as the rule allows.
     fn claim(&self) -> Result<Claim, AppendError> {
-        let claimed = claim::claim(&mut self.at_home()?, self.options.cluster_id)?;
+        let (cluster_id, rule) = (self.options.cluster_id, &self.options.schema);
+        let claimed = claim::claim(&mut self.at_home()?, cluster_id, rule)?;
         self.reader.learn(claimed.cluster_id);
         self.options.horizon.advance(claimed.newest);
         Ok(claimed.claim)
@@ -166,12 +172,16 @@ impl SharedLog for DqliteLog {
         Arc::clone(&self.reader) as Arc<dyn Reader>
     }
 
+    fn schemas(&self) -> Schemas {
+        self.options.schema.schemas()
+    }
+
     fn image(&self) -> Result<Bytes, ReadError> {
         self.reader.dump()
     }
 
     fn replay_image(&self, image: Vec<Bytes>, sink: &mut dyn FnMut(Effect)) -> Result<(), ReadError> {
-        let image = Image::from_parts(image)?;
+        let image = Image::under(&self.options.schema, image)?;
         self.reader.learn(image.cluster_id());
         image.replay(sink)
     }

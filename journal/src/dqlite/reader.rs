@@ -13,9 +13,12 @@ use super::DqliteOptions;
 use super::fault::Fault;
 use super::image::Image;
 use super::images::Images;
+use super::select::refuse_behind;
 use super::session::Session;
 use crate::{History, Identity, ReadError, Reader, Size};
 
+/// How long a replica may take to get where it is wanted: less than a client's call takes.
+const REPLICA_PATIENCE: Duration = Duration::from_secs(4);
 /// How long a replica that is behind is left alone before it is looked at again.
 const REPLICA_AGAIN: Duration = Duration::from_millis(50);
 
@@ -39,7 +42,7 @@ struct Idle {
 
 impl DqliteReader {
     pub(super) fn new(options: DqliteOptions) -> Self {
-        let images = Images::new(options.node.clone(), options.timeout, options.image_kept);
+        let images = Images::new(&options);
         Self {
             options,
             idle: Mutex::new(Vec::new()),
@@ -81,6 +84,20 @@ impl DqliteReader {
         let image = image.map_err(|error| ReadError::Failed(format!("{error}; and the leader: {fault}")))?;
         self.learn(image.cluster_id());
         replica(&image)
+    }
+
+    /// Tries again while the local replica may be on its way.
+    fn await_replica<T>(&self, mut attempt: impl FnMut() -> Result<T, ReadError>) -> Result<T, ReadError> {
+        let begun = Instant::now();
+        loop {
+            match attempt() {
+                Err(error) if begun.elapsed() < REPLICA_PATIENCE => {
+                    tracing::debug!(%error, "waiting for the local replica");
+                    std::thread::sleep(REPLICA_AGAIN);
+                }
+                outcome => return outcome,
+            }
+        }
     }
 
     /// A connection that was kept may have died since; a new one tells more.
@@ -141,17 +158,12 @@ impl Reader for DqliteReader {
         )
     }
 
-    /// The replica may be a moment behind what the leader has told this process already.
-    fn own_events(&self, from: Revision, budget: usize) -> Result<History, ReadError> {
-        let begun = Instant::now();
-        loop {
-            match self.images.reaching_if_any(self.horizon()) {
-                Ok(Some(image)) => return image.events(from, budget),
-                Ok(None) => return self.events(from, budget),
-                Err(error) if begun.elapsed() > self.options.timeout => return Err(error),
-                Err(error) => tracing::debug!(%error, "waiting for the local replica"),
-            }
-            std::thread::sleep(REPLICA_AGAIN);
+    /// The replica may be a moment behind what the leader has told this process already. Beyond `up_to` it may stay so:
+    /// whoever reads page by page while others write would otherwise have it dumped again for every page.
+    fn own_events(&self, from: Revision, up_to: Revision, budget: usize) -> Result<History, ReadError> {
+        match self.await_replica(|| self.images.up_to_if_any(up_to))? {
+            Some(image) => image.events(from, budget),
+            None => self.events(from, budget),
         }
     }
 
@@ -159,13 +171,24 @@ impl Reader for DqliteReader {
         self.options.horizon.advance(position);
     }
 
+    /// Of a member that has just begun and knows no leader: nothing.
     fn size(&self) -> Result<Size, ReadError> {
-        self.ask(Session::size, Image::size)
+        let measured = self.ask(Session::size, Image::size);
+        measured.or_else(|error| match self.images.now_if_any() {
+            Ok(None) => Ok(Size::default()),
+            _ => Err(error),
+        })
     }
 
-    /// From the local replica, always.
+    /// From the local replica, always, once that has everything that this process has shown.
     fn snapshot(&self, to: &Path) -> Result<(), ReadError> {
-        self.images.now()?.save(to)
+        let horizon = self.horizon();
+        let image = self.await_replica(|| {
+            let image = self.images.now()?;
+            refuse_behind(image.newest(), horizon)?;
+            Ok(image)
+        });
+        image?.save(to)
     }
 
     /// The cluster's part is zero until the log was claimed, replayed or read from a replica.

@@ -4,9 +4,9 @@ use dqlite::client::{Client, Error};
 use dqlite::wire::Value;
 
 use super::fault::{Fault, append_error};
-use super::row;
+use super::{SchemaRule, row};
 use crate::AppendError;
-use crate::sqlite::schema::{APPLICATION_ID, MIGRATIONS};
+use crate::sqlite::schema::{APPLICATION_ID, MIGRATIONS, REHEARSAL};
 
 /// What the shared log has beside the tables of a log on one machine. Entry n belongs to migration n.
 ///
@@ -22,32 +22,41 @@ const ADDITIONS: [&str; MIGRATIONS.len()] = [
      INSERT INTO fence VALUES (1, 0, 0);",
 ];
 
-/// Makes the tables, or brings them to the newest version, in the transaction that is open.
+/// Makes the tables, or brings them as far as the rule allows, in the transaction that is open. Returns the version that
+/// they have then.
 ///
 /// Members have their identity from their nodes; the log only has the cluster's.
-pub(super) async fn migrate(client: &mut Client, cluster_id: u64) -> Result<(), AppendError> {
-    let version = user_version(client).await?;
-    let known = MIGRATIONS.len();
-    if version > known {
-        return Err(AppendError::Failed(format!(
-            "the log has schema version {version}, this program knows versions up to {known}"
-        )));
-    }
-    if version == 0 {
+pub(super) async fn migrate(
+    client: &mut Client,
+    cluster_id: u64,
+    rule: &SchemaRule,
+) -> Result<u32, AppendError> {
+    let found = user_version(client).await?;
+    if found == 0 {
         refuse_foreign(client).await?;
+    } else {
+        rule.see(found).map_err(AppendError::Failed)?;
     }
-    if version < known {
-        let steps = MIGRATIONS.iter().zip(ADDITIONS).skip(version);
-        let mut script: String = steps
-            .flat_map(|(migration, addition)| [*migration, addition])
-            .collect();
-        script += &format!("PRAGMA user_version = {known}; PRAGMA application_id = {APPLICATION_ID};");
-        if version == 0 {
+    let target = rule.target(found);
+    if found < target {
+        let mut script: String = (found..target).map(step).collect();
+        script += &format!("PRAGMA user_version = {target}; PRAGMA application_id = {APPLICATION_ID};");
+        if found == 0 {
             script += &set_cluster(cluster_id);
         }
         client.execute_sql(&script, &[]).await.map_err(append_error)?;
+        tracing::info!(found, target, "the log gets another schema version");
     }
-    Ok(())
+    Ok(target)
+}
+
+/// What takes the log from this version to the next.
+fn step(from: u32) -> String {
+    let from = usize::try_from(from).unwrap_or(usize::MAX);
+    match (MIGRATIONS.get(from), ADDITIONS.get(from)) {
+        (Some(migration), Some(addition)) => [*migration, *addition].concat(),
+        _ => REHEARSAL.to_owned(),
+    }
 }
 
 fn set_cluster(cluster_id: u64) -> String {
@@ -58,9 +67,9 @@ fn set_cluster(cluster_id: u64) -> String {
     }
 }
 
-async fn user_version(client: &mut Client) -> Result<usize, AppendError> {
+async fn user_version(client: &mut Client) -> Result<u32, AppendError> {
     let [version] = numbers(client, "PRAGMA user_version").await?;
-    usize::try_from(version).map_err(|_| AppendError::Failed(format!("the log has schema version {version}")))
+    u32::try_from(version).map_err(|_| AppendError::Failed(format!("the log has schema version {version}")))
 }
 
 /// Refuses a database that another program made.

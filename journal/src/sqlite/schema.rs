@@ -54,6 +54,10 @@ pub(crate) const MIGRATIONS: &[&str] = &[
      INSERT INTO meta VALUES (1, -1, 1, 0, 0);",
 ];
 
+/// What a release to come may add, for rehearsals of an upgrade of several members: nothing that anybody needs.
+#[cfg(feature = "dqlite")]
+pub(crate) const REHEARSAL: &str = "CREATE TABLE rehearsal (id INTEGER PRIMARY KEY) STRICT;";
+
 /// Makes the log of a data directory if there is none. The file appears whole or not at all.
 pub(super) fn create_if_missing(data_dir: &Path) -> Result<(), OpenError> {
     let path = data_dir.join(DATABASE_FILE);
@@ -86,12 +90,27 @@ fn build(path: &Path) -> rusqlite::Result<()> {
 }
 
 /// Makes the tables of an empty log in an empty file.
-pub(crate) fn lay_out(connection: &Connection) -> rusqlite::Result<()> {
+fn lay_out(connection: &Connection) -> rusqlite::Result<()> {
+    lay_out_by(connection, MIGRATIONS)
+}
+
+/// Makes the tables of a schema version, the next release's at most.
+#[cfg(feature = "dqlite")]
+pub(crate) fn lay_out_version(connection: &Connection, version: u32) -> rusqlite::Result<()> {
+    let known = MIGRATIONS.iter().chain([&REHEARSAL]);
+    let migrations: Vec<&str> = known
+        .take(usize::try_from(version).unwrap_or(usize::MAX))
+        .copied()
+        .collect();
+    lay_out_by(connection, &migrations)
+}
+
+fn lay_out_by(connection: &Connection, migrations: &[&str]) -> rusqlite::Result<()> {
     // Both must be chosen before the first table, and neither can be changed later without a rewrite.
     connection.pragma_update(None, "page_size", connection::PAGE_SIZE)?;
     connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
     connection.pragma_update(None, "application_id", APPLICATION_ID)?;
-    upgrade(connection, MIGRATIONS)?;
+    upgrade(connection, migrations)?;
     draw_identity(connection)
 }
 

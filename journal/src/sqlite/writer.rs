@@ -13,7 +13,7 @@ const LEASE: &str = "INSERT INTO lease VALUES (?1, ?2, ?3)
 const REVOKE: &str = "DELETE FROM lease WHERE id = ?1";
 /// With the compaction goes how far history had come: rows that said so may be scrubbed from now on.
 pub(crate) const COMPACT: &str =
-    "UPDATE meta SET compact_revision = ?1, newest_revision = max(newest_revision,
+    "UPDATE meta SET compact_revision = ?1, newest_revision = max(newest_revision, ?1,
     coalesce((SELECT revision FROM log ORDER BY position DESC LIMIT 1), 1))";
 const RAISE: &str = "INSERT INTO alarm VALUES (?1, ?2) ON CONFLICT DO NOTHING";
 const CLEAR: &str = "DELETE FROM alarm WHERE kind = ?1 AND member_id = ?2";

@@ -1,7 +1,7 @@
 //! What a member says of itself.
 
 use actors::MemberDescription;
-use journal::{Identity, Size};
+use journal::{Identity, Schemas, Size};
 use proto::peer as pb;
 
 use super::{WireError, progress_from_wire, progress_to_wire};
@@ -18,6 +18,8 @@ pub(in crate::peers) fn description_to_wire(member: MemberDescription) -> pb::De
         size_allocated: member.size.allocated,
         size_in_use: member.size.in_use,
         leader_member_id: member.leader,
+        schema_known: member.schemas.known,
+        schema_in_use: member.schemas.in_use,
     }
 }
 
@@ -39,5 +41,9 @@ pub(in crate::peers) fn description_from_wire(
             in_use: wire.size_in_use,
         },
         leader: wire.leader_member_id,
+        schemas: Schemas {
+            known: wire.schema_known,
+            in_use: wire.schema_in_use,
+        },
     })
 }

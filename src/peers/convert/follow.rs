@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use actors::{Followed, Standing};
-use model::Revision;
+use model::{Revision, Tally};
 use proto::peer as pb;
 use proto::peer::followed::Followed as Wire;
 
@@ -22,10 +22,12 @@ pub(in crate::peers) fn followed_to_wire(followed: &Followed) -> pb::Followed {
             sequence,
             effects,
             lease_clock_ms,
+            tally,
         } => Wire::Batch(pb::Batch {
             sequence: *sequence,
             effects: effects.iter().map(effect_to_wire).collect(),
             lease_clock_ms: *lease_clock_ms,
+            tally: tally_to_wire(*tally),
         }),
     };
     pb::Followed { followed: Some(wire) }
@@ -43,6 +45,7 @@ pub(in crate::peers) fn followed_from_wire(wire: pb::Followed) -> Result<Followe
                 sequence: batch.sequence,
                 effects: Arc::new(effects.collect::<Result<_, _>>()?),
                 lease_clock_ms: batch.lease_clock_ms,
+                tally: tally_from_wire(batch.tally),
             }
         }
     })
@@ -67,4 +70,25 @@ fn standing_from_wire(wire: pb::Standing) -> Result<Standing, WireError> {
         alarms: alarms.collect::<Result<_, _>>()?,
         lease_clock_ms: wire.lease_clock_ms,
     })
+}
+
+/// Mostly a batch only puts, and what it puts is in its effects.
+fn tally_to_wire(tally: Tally) -> Option<pb::Tally> {
+    (tally != Tally::default()).then_some(pb::Tally {
+        ranges: tally.ranges,
+        puts: tally.puts,
+        deletes: tally.deletes,
+        transactions: tally.transactions,
+    })
+}
+
+/// A leader of an earlier release does not count for its followers.
+fn tally_from_wire(wire: Option<pb::Tally>) -> Tally {
+    let wire = wire.unwrap_or_default();
+    Tally {
+        ranges: wire.ranges,
+        puts: wire.puts,
+        deletes: wire.deletes,
+        transactions: wire.transactions,
+    }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use actors::{Ask, Epoch, Followed, NotFed, Peer, PeerError, Progress, Standing, Told};
 use bytes::Bytes;
-use model::{Alarm, AlarmMember, Effect, Event, Lease, LeaseId, Position, Revision, Version};
+use model::{Alarm, AlarmMember, Effect, Event, Lease, LeaseId, Position, Revision, Tally, Version};
 
 use super::fake_member::{Follower, Visitors};
 use super::*;
@@ -31,6 +31,10 @@ fn batch(sequence: u64, value: usize) -> Followed {
         sequence,
         effects: Arc::new(vec![Effect::Key(event), Effect::LeaseRevoked(LeaseId(number))]),
         lease_clock_ms: 1000 * number,
+        tally: Tally {
+            transactions: sequence,
+            ..Tally::default()
+        },
     }
 }
 

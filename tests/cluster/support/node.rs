@@ -24,6 +24,10 @@ pub(crate) struct Node {
     pub(crate) log: PathBuf,
     /// The program that starts it, with its arguments; none: it is started directly.
     pub(crate) launcher: Vec<String>,
+    /// What its environment has beside ours.
+    pub(crate) environment: Vec<(String, String)>,
+    /// The program itself.
+    pub(crate) binary: PathBuf,
     /// How it is started, beside its name and addresses.
     pub(crate) flags: Vec<String>,
     /// Where it listens for members, if not where they are told to reach it.
@@ -42,6 +46,8 @@ impl Node {
             data_dir: home.join(name),
             log: home.join(format!("{name}.log")),
             launcher: Vec::new(),
+            environment: Vec::new(),
+            binary: BINARY.into(),
             flags: Vec::new(),
             listen_peer: None,
             scheme,
@@ -64,10 +70,10 @@ impl Node {
         assert!(self.process.is_none(), "{} runs already", self.name);
         let log = File::options().create(true).append(true).open(&self.log);
         let mut command = match self.launcher.split_first() {
-            None => Command::new(BINARY),
+            None => Command::new(&self.binary),
             Some((program, arguments)) => {
                 let mut command = Command::new(program);
-                command.args(arguments).arg(BINARY);
+                command.args(arguments).arg(&self.binary);
                 command
             }
         };
@@ -82,6 +88,7 @@ impl Node {
             .arg(&self.data_dir)
             .args(&self.flags)
             .args(more)
+            .envs(self.environment.iter().cloned())
             .stdout(Stdio::null())
             .stderr(log.expect("a log file"));
         let child = command.spawn();

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use model::{Effect, LeaseId};
+use model::{Effect, LeaseId, Tally};
 
 use super::super::messages::Epoch;
 use super::*;
@@ -10,6 +10,7 @@ fn batch(sequence: u64, effects: usize) -> Followed {
         sequence,
         effects: Arc::new(vec![Effect::LeaseRevoked(LeaseId(1)); effects]),
         lease_clock_ms: 0,
+        tally: Tally::default(),
     }
 }
 

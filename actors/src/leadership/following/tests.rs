@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use journal::{Journal as _, MemoryCluster, MemoryJournal};
-use model::{Effect, Event, Lease, LeaseId, State, Version};
+use model::{Effect, Event, Lease, LeaseId, State, Tally, Version};
 use tokio::sync::Semaphore;
 use tokio::task::{LocalSet, yield_now};
 
@@ -40,6 +40,7 @@ impl Follower {
             log: MemoryCluster::new().member(1),
             members: Arc::new(Puppets(vec![])),
             promises: Arc::new(Promises::forgetful()),
+            claim_again: Arc::default(),
             subordinates: subordinates(&shared, &clock, &keyspace),
             shared,
             clock,
@@ -82,6 +83,7 @@ fn batch(sequence: u64, number: i64) -> Followed {
         sequence,
         effects: Arc::new(vec![put(number)]),
         lease_clock_ms: 0,
+        tally: Tally::default(),
     }
 }
 

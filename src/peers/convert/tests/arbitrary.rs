@@ -7,12 +7,12 @@ use actors::{
     Standing, TimeToLiveReply, Told,
 };
 use bytes::Bytes;
-use journal::{Identity, Size};
+use journal::{Identity, Schemas, Size};
 use model::{
     Alarm, AlarmAction, AlarmMember, Command, Compare, CompareResult, CompareTarget, DeleteRange,
     DeleteRangeReply, Effect, Event, KeyRange, KeyValue, Lease, LeaseGrant, LeaseGrantReply, LeaseId,
     Operation, OperationReply, Position, Put, PutReply, RangeQuery, RangeReply, Refusal, Reply, Revision,
-    SortOrder, SortTarget, Txn, TxnReply, Value, Version,
+    SortOrder, SortTarget, Tally, Txn, TxnReply, Value, Version,
 };
 use proptest::collection::vec;
 use proptest::option;
@@ -370,7 +370,13 @@ pub(super) fn followed() -> BoxedStrategy<Followed> {
         vec(alarm(), 0..3),
         number(),
     );
-    let batch = (any::<u64>(), vec(effect(), 0..6), number());
+    let tally = any::<[u64; 4]>().prop_map(|[ranges, puts, deletes, transactions]| Tally {
+        ranges,
+        puts,
+        deletes,
+        transactions,
+    });
+    let batch = (any::<u64>(), vec(effect(), 0..6), number(), tally);
     prop_oneof![
         Just(Followed::Continued),
         Just(Followed::TooFarBehind),
@@ -383,10 +389,11 @@ pub(super) fn followed() -> BoxedStrategy<Followed> {
                 lease_clock_ms,
             })
         }),
-        batch.prop_map(|(sequence, effects, lease_clock_ms)| Followed::Batch {
+        batch.prop_map(|(sequence, effects, lease_clock_ms, tally)| Followed::Batch {
             sequence,
             effects: Arc::new(effects),
             lease_clock_ms,
+            tally,
         }),
     ]
     .boxed()
@@ -394,26 +401,29 @@ pub(super) fn followed() -> BoxedStrategy<Followed> {
 
 pub(super) fn description() -> BoxedStrategy<MemberDescription> {
     let texts = (".{0,6}", vec(".{0,6}", 0..3), ".{0,6}");
-    let numbers = (any::<[u64; 4]>(), any::<u32>(), option::of(any::<u64>()));
+    let numbers = (any::<[u64; 4]>(), any::<[u32; 3]>(), option::of(any::<u64>()));
     (texts, numbers, progress())
-        .prop_map(|(texts, (numbers, protocol, leader), progress)| {
-            let (name, client_urls, server_version) = texts;
-            MemberDescription {
-                identity: Identity {
-                    cluster_id: numbers[0],
-                    member_id: numbers[1],
-                },
-                name,
-                client_urls,
-                server_version,
-                protocol,
-                progress,
-                size: Size {
-                    allocated: numbers[2],
-                    in_use: numbers[3],
-                },
-                leader,
-            }
-        })
+        .prop_map(
+            |(texts, (numbers, [protocol, known, in_use], leader), progress)| {
+                let (name, client_urls, server_version) = texts;
+                MemberDescription {
+                    identity: Identity {
+                        cluster_id: numbers[0],
+                        member_id: numbers[1],
+                    },
+                    name,
+                    client_urls,
+                    server_version,
+                    protocol,
+                    schemas: Schemas { known, in_use },
+                    progress,
+                    size: Size {
+                        allocated: numbers[2],
+                        in_use: numbers[3],
+                    },
+                    leader,
+                }
+            },
+        )
         .boxed()
 }
