@@ -75,7 +75,11 @@ fn restore(flags: &RestoreFlags) -> Result<()> {
 }
 
 #[cfg(feature = "dqlite")]
-fn restore_member(flags: &RestoreFlags, options: RestoreOptions, first: &FirstMember) -> Result<Verification> {
+fn restore_member(
+    flags: &RestoreFlags,
+    options: RestoreOptions,
+    first: &FirstMember,
+) -> Result<Verification> {
     crate::cluster::restore(&flags.snapshot, &flags.data_dir, options, first)
 }
 

@@ -58,10 +58,16 @@ impl VersionKeeper {
         if schemas.in_use == 0 || schemas.in_use >= schemas.known {
             return;
         }
-        let Some(others) = self.ask_all_others().await else { return };
+        let Some(others) = self.ask_all_others().await else {
+            return;
+        };
         let least = others.iter().map(known_by).fold(schemas.known, u32::min);
         if least > schemas.in_use && self.rule.agree(least) {
-            tracing::info!(from = schemas.in_use, to = least, "every member knows a newer schema version");
+            tracing::info!(
+                from = schemas.in_use,
+                to = least,
+                "every member knows a newer schema version"
+            );
             self.claim_again.notify_one();
         }
     }

@@ -103,14 +103,23 @@ async fn a_server_that_was_alone_becomes_a_cluster() {
     let refused = command(&new, 0, &old.nodes[0].data_dir.join("taffrail.db")).output();
     let refused = refused.expect("it can be run");
     let said = String::from_utf8_lossy(&refused.stderr).into_owned();
-    assert!(!refused.status.success() && said.contains("is not empty"), "{said}");
+    assert!(
+        !refused.status.success() && said.contains("is not empty"),
+        "{said}"
+    );
     let other = command(&new, 1, &old.nodes[0].data_dir.join("taffrail.db")).output();
     let said = String::from_utf8_lossy(&other.expect("it can be run").stderr).into_owned();
-    assert!(said.contains("only n1, the first in the order of names"), "{said}");
+    assert!(
+        said.contains("only n1, the first in the order of names"),
+        "{said}"
+    );
     come_up(&mut new).await;
     for member in 0..3 {
         let mut restored = new.client(member).await;
-        assert_eq!(within(restored.hash_kv(newest)).await.expect("a hash").hash(), hash);
+        assert_eq!(
+            within(restored.hash_kv(newest)).await.expect("a hash").hash(),
+            hash
+        );
         before.are_in(&mut restored).await;
     }
     goes_on(&mut new, newest).await;
@@ -154,7 +163,9 @@ impl Contents {
         leases.sort_unstable();
         assert_eq!(leases, self.leases);
         for (number, lease) in self.leases.iter().enumerate() {
-            let told = within(client.lease_time_to_live(*lease, None)).await.expect("a lease");
+            let told = within(client.lease_time_to_live(*lease, None))
+                .await
+                .expect("a lease");
             assert!(
                 told.granted_ttl() == TTL && told.ttl() > TTL - 600,
                 "a lease has its time again: {told:?}"

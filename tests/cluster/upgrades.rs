@@ -2,8 +2,8 @@
 //!
 //! `--rehearse-next-release` makes a member one of the next release.
 
-use crate::support::node::BINARY;
 use crate::backups::save;
+use crate::support::node::BINARY;
 use crate::support::{Cluster, Load, Plan, eventually, get, put};
 
 const NEXT: &str = "--rehearse-next-release";
@@ -32,7 +32,11 @@ async fn members_are_upgraded_one_after_the_other() {
         cluster.serves(leader).await;
         load.more_through(leader, 10).await;
     }
-    assert_eq!(raised(&cluster), 0, "the third member does not know the newer version");
+    assert_eq!(
+        raised(&cluster),
+        0,
+        "the third member does not know the newer version"
+    );
 
     upgrade(&mut cluster, 2).await;
     eventually(|| async {
@@ -74,7 +78,10 @@ async fn the_older_release_refuses_it(cluster: &mut Cluster) {
     cluster.nodes[joining].start(&[&join]);
     assert!(!cluster.nodes[joining].ended().await.success());
     let said = cluster.nodes[joining].last_words();
-    assert!(said.contains(unknown) && said.contains("must be upgraded"), "{said}");
+    assert!(
+        said.contains(unknown) && said.contains("must be upgraded"),
+        "{said}"
+    );
 
     start(cluster, follower).await;
     let found = get(&mut cluster.client(follower).await, "kept").await;
@@ -86,7 +93,10 @@ async fn the_older_release_refuses_it(cluster: &mut Cluster) {
 async fn backup_is_of_the_newer_version(cluster: &Cluster) {
     let file = cluster.home().join("backup.db");
     save(&mut cluster.client(0).await, &file).await;
-    let verified = std::process::Command::new(BINARY).arg("verify").arg(&file).output();
+    let verified = std::process::Command::new(BINARY)
+        .arg("verify")
+        .arg(&file)
+        .output();
     let verified = verified.expect("it can be run");
     let said = String::from_utf8_lossy(&verified.stderr).into_owned();
     let unknown = "schema version 2, this program knows versions up to 1";
@@ -109,7 +119,9 @@ fn raised(cluster: &Cluster) -> usize {
     let said = "the log gets another schema version";
     let of = |log: String| {
         log.lines()
-            .filter(|line| line.contains(said) && line.contains("\"found\":1") && line.contains("\"target\":2"))
+            .filter(|line| {
+                line.contains(said) && line.contains("\"found\":1") && line.contains("\"target\":2")
+            })
             .count()
     };
     cluster.nodes.iter().map(|node| of(node.logged())).sum()

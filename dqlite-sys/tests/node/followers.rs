@@ -93,11 +93,19 @@ fn take_everything(mut from: TcpStream, answers: &Mutex<UnixStream>) -> Option<(
         }
         let at = |offset: usize| head[offset..].first_chunk().copied().map(u64::from_le_bytes);
         let (term, previous, count) = (at(0)?, at(8)?, at(PREFIX)?);
-        let lengths = (0..usize::try_from(count).ok()?).map(|entry| Some(at(PREFIX + 16 + 16 * entry)? >> 32));
+        let lengths =
+            (0..usize::try_from(count).ok()?).map(|entry| Some(at(PREFIX + 16 + 16 * entry)? >> 32));
         let length = lengths.sum::<Option<u64>>()?;
         std::io::copy(&mut (&mut from).take(length), &mut std::io::sink()).ok()?;
         let (rejected, features) = (0, 0);
-        let answer = [APPEND_ENTRIES_RESULT, 32, term, rejected, previous + count, features];
+        let answer = [
+            APPEND_ENTRIES_RESULT,
+            32,
+            term,
+            rejected,
+            previous + count,
+            features,
+        ];
         let bytes: Vec<u8> = answer.iter().flat_map(|number| number.to_le_bytes()).collect();
         answers.lock().ok()?.write_all(&bytes).ok()?;
     }

@@ -51,11 +51,7 @@ impl Image {
         Self::open(rule, parts, length).map_err(|error| read_error(&error))?
     }
 
-    fn open(
-        rule: &SchemaRule,
-        parts: Parts,
-        length: usize,
-    ) -> Result<std::result::Result<Self, ReadError>> {
+    fn open(rule: &SchemaRule, parts: Parts, length: usize) -> Result<std::result::Result<Self, ReadError>> {
         let mut log = Connection::open_in_memory()?;
         log.deserialize_read_exact(MAIN_DB, parts, length, true)?;
         log.pragma_update(None, "trusted_schema", "OFF")?;

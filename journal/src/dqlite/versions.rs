@@ -121,7 +121,10 @@ mod tests {
         let rule = SchemaRule::one_of_several();
         assert!(rule.see(released()).is_ok());
         let said = rule.see(released() + 1).unwrap_err();
-        assert_eq!(said, "the log has schema version 2, this program knows versions up to 1");
+        assert_eq!(
+            said,
+            "the log has schema version 2, this program knows versions up to 1"
+        );
         assert_eq!(rule.schemas().in_use, released() + 1);
     }
 }

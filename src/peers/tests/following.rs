@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use actors::{Ask, Epoch, Followed, NotFed, Peer, PeerError, Progress, Standing, Told};
 use bytes::Bytes;
-use model::{Alarm, AlarmMember, Effect, Event, Lease, LeaseId, Position, Revision, Version, Tally};
+use model::{Alarm, AlarmMember, Effect, Event, Lease, LeaseId, Position, Revision, Tally, Version};
 
 use super::fake_member::{Follower, Visitors};
 use super::*;

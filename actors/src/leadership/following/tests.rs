@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use journal::{Journal as _, MemoryCluster, MemoryJournal};
-use model::{Effect, Event, Lease, LeaseId, State, Version, Tally};
+use model::{Effect, Event, Lease, LeaseId, State, Tally, Version};
 use tokio::sync::Semaphore;
 use tokio::task::{LocalSet, yield_now};
 

@@ -12,7 +12,8 @@ use model::{
     Alarm, AlarmAction, AlarmMember, Command, Compare, CompareResult, CompareTarget, DeleteRange,
     DeleteRangeReply, Effect, Event, KeyRange, KeyValue, Lease, LeaseGrant, LeaseGrantReply, LeaseId,
     Operation, OperationReply, Position, Put, PutReply, RangeQuery, RangeReply, Refusal, Reply, Revision,
-    SortOrder, SortTarget, Txn, TxnReply, Value, Version, Tally};
+    SortOrder, SortTarget, Tally, Txn, TxnReply, Value, Version,
+};
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
@@ -402,25 +403,27 @@ pub(super) fn description() -> BoxedStrategy<MemberDescription> {
     let texts = (".{0,6}", vec(".{0,6}", 0..3), ".{0,6}");
     let numbers = (any::<[u64; 4]>(), any::<[u32; 3]>(), option::of(any::<u64>()));
     (texts, numbers, progress())
-        .prop_map(|(texts, (numbers, [protocol, known, in_use], leader), progress)| {
-            let (name, client_urls, server_version) = texts;
-            MemberDescription {
-                identity: Identity {
-                    cluster_id: numbers[0],
-                    member_id: numbers[1],
-                },
-                name,
-                client_urls,
-                server_version,
-                protocol,
-                schemas: Schemas { known, in_use },
-                progress,
-                size: Size {
-                    allocated: numbers[2],
-                    in_use: numbers[3],
-                },
-                leader,
-            }
-        })
+        .prop_map(
+            |(texts, (numbers, [protocol, known, in_use], leader), progress)| {
+                let (name, client_urls, server_version) = texts;
+                MemberDescription {
+                    identity: Identity {
+                        cluster_id: numbers[0],
+                        member_id: numbers[1],
+                    },
+                    name,
+                    client_urls,
+                    server_version,
+                    protocol,
+                    schemas: Schemas { known, in_use },
+                    progress,
+                    size: Size {
+                        allocated: numbers[2],
+                        in_use: numbers[3],
+                    },
+                    leader,
+                }
+            },
+        )
         .boxed()
 }
