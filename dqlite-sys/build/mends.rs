@@ -17,6 +17,7 @@ struct Mend {
     sound: fn(&str) -> bool,
 }
 
+/// A mend that changes several places has an entry for each.
 const MENDS: &[Mend] = &[
     // A new connection while the write-ahead log has more than 8,158 frames (32 MiB) fails an assertion.
     Mend {
@@ -95,6 +96,34 @@ const MENDS: &[Mend] = &[
             file: "src/raft/replication.c",
             expected: "\tif (status != 0) {\n\t\tif (index <= logLastIndex(r->log)) {\n\t\t\tlogTruncate(r->log, index);\n\t\t}\n",
             change: Change::Instead(include_str!("../mends/canceled-append.c")),
+        },
+        sound: |_| false,
+    },
+    // A follower reads up to a thousand frames of its write-ahead log for each transaction it applies.
+    Mend {
+        name: "bare-apply",
+        edit: Edit {
+            file: "src/vfs.c",
+            expected: "static int vfsOpenHook(sqlite3 *db,\n",
+            change: Change::Before(include_str!("../mends/bare-apply-flag.c")),
+        },
+        sound: |_| false,
+    },
+    Mend {
+        name: "bare-apply",
+        edit: Edit {
+            file: "src/vfs.c",
+            expected: "\trv = sqlite3_exec(db, \"PRAGMA synchronous=OFF\", NULL, NULL, pzErrMsg);\n",
+            change: Change::Instead(include_str!("../mends/bare-apply-hook.c")),
+        },
+        sound: |_| false,
+    },
+    Mend {
+        name: "bare-apply",
+        edit: Edit {
+            file: "src/fsm.c",
+            expected: "\t\trv = db__open(db, &conn);\n\t\tif (rv != 0) {\n\t\t\ttracef(\"open follower failed %d\", rv);\n",
+            change: Change::Instead(include_str!("../mends/bare-apply-open.c")),
         },
         sound: |_| false,
     },

@@ -20,11 +20,14 @@ pub enum Mend {
     ShrunkDump,
     /// A leader that is stopped while its disk is behind, and the others have committed without it, aborts the process.
     CanceledAppend,
+    /// A follower goes through its whole write-ahead log for each transaction it applies: up to 1,000 frames, a
+    /// millisecond of CPU.
+    BareApply,
 }
 
 impl Mend {
     /// Every one.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::WalIndex,
         Self::LongMessages,
         Self::FailedCreate,
@@ -33,6 +36,7 @@ impl Mend {
         Self::EarlyCheckpoint,
         Self::ShrunkDump,
         Self::CanceledAppend,
+        Self::BareApply,
     ];
 }
 
@@ -48,5 +52,6 @@ pub const fn mended(mend: Mend) -> bool {
         Mend::EarlyCheckpoint => cfg!(dqlite_mend = "early-checkpoint"),
         Mend::ShrunkDump => cfg!(dqlite_mend = "shrunk-dump"),
         Mend::CanceledAppend => cfg!(dqlite_mend = "canceled-append"),
+        Mend::BareApply => cfg!(dqlite_mend = "bare-apply"),
     }
 }

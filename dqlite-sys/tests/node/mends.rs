@@ -188,16 +188,15 @@ fn canceled_append_a_leader_stops_behind_the_others() {
     let mut busy: Vec<_> = (0..THREADS).map(|_| leader.open()).collect();
     for client in &mut busy {
         client.begin_query(
-            "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 20000000) \
+            "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 3000000) \
              SELECT count(*) FROM n",
         );
     }
     let mut client = leader.client();
     // Every change writes all addresses again: more than the files that are ready hold, of 8 MiB each.
     for id in 4..10 {
-        client
-            .add(id, &"a".repeat(2 << 20))
-            .expect("two of three have it");
+        let address = format!("{id}{}", "a".repeat(2 << 20));
+        client.add(id, &address).expect("two of three have it");
     }
     assert_eq!(leader.stop(), DQLITE_OK);
     drop(leader);
