@@ -21,6 +21,8 @@ use crate::{Event, KeyRange, KeyValue, Position, Revision, Value, Version};
 const CHUNK_MAX: usize = 128;
 /// Below this a chunk is merged into its neighbour when both fit comfortably.
 const CHUNK_MIN: usize = 32;
+/// Chunks counted in one go: about ten microseconds.
+const CHUNKS_AT_ONCE: usize = 4096;
 
 /// One key: its newest version and value, and what came before.
 #[derive(Debug)]
@@ -311,21 +313,43 @@ impl Index {
         ))
     }
 
-    /// Counts a whole chunk at once: possible at its beginning, if all of it lies in the range and
-    /// nothing in it changed after `at`.
-    pub(crate) fn whole_chunk(
+    /// The chunk in which a range ends: those before it have no key behind the range.
+    pub(crate) fn last_chunk(&self, range: &KeyRange) -> usize {
+        match range.end() {
+            Some(end) => self.chunk_of(end),
+            None => self.chunks.len(),
+        }
+    }
+
+    /// Counts whole chunks at once, up to the one in which the range ends: possible from the beginning of a chunk on,
+    /// as long as nothing in it changed after `at`.
+    pub(crate) fn whole_chunks(
         &self,
         cursor: Cursor,
         range: &KeyRange,
+        last: usize,
         at: Revision,
     ) -> Option<(usize, Cursor)> {
-        let chunk = self.chunks.get(cursor.chunk)?;
-        let last = chunk.entries.last()?;
-        let whole = cursor.slot == 0 && chunk.newest <= at && !range.is_past(&last.key);
-        whole.then_some((
-            chunk.live,
+        if cursor.slot > 0 {
+            return None;
+        }
+        let whole = |place: usize, chunk: &Chunk| {
+            let within = |key: &Entry| !range.is_past(&key.key);
+            chunk.newest <= at && (place < last || chunk.entries.last().is_some_and(within))
+        };
+        let chunks = self.chunks.iter().enumerate().skip(cursor.chunk);
+        let (mut live, mut after) = (0, cursor.chunk);
+        for (place, chunk) in chunks
+            .take(CHUNKS_AT_ONCE)
+            .take_while(|(place, chunk)| whole(*place, chunk))
+        {
+            live += chunk.live;
+            after = place + 1;
+        }
+        (after > cursor.chunk).then_some((
+            live,
             Cursor {
-                chunk: cursor.chunk + 1,
+                chunk: after,
                 slot: 0,
             },
         ))

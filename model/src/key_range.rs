@@ -32,6 +32,15 @@ impl KeyRange {
         }
     }
 
+    /// The first key behind the range; none if it has no end, or is one key.
+    #[must_use]
+    pub fn end(&self) -> Option<&Bytes> {
+        match self {
+            Self::Between(_, end) => Some(end),
+            Self::Single(_) | Self::From(_) => None,
+        }
+    }
+
     /// Whether `key` is in the range.
     #[must_use]
     pub fn contains(&self, key: &[u8]) -> bool {

@@ -39,6 +39,11 @@ impl KvService {
         request_size::check(request, self.context.limits().max_request_bytes).map_err(status::refused)
     }
 
+    /// The size of a part of a streamed range.
+    fn part_bytes(&self) -> usize {
+        self.context.limits().max_request_bytes.min(PART_BYTES)
+    }
+
     fn txn_command(&self, request: pb::TxnRequest) -> Result<Command, Status> {
         let size = request_size::internal_size(&request);
         let txn = convert::txn(request).map_err(status::refused)?;
@@ -49,6 +54,9 @@ impl KvService {
     }
 }
 
+/// The size of a part of a streamed range at most. It is in memory three times on its way out: as pairs, as octets, and
+/// in the connection's buffers.
+const PART_BYTES: usize = 512 << 10;
 /// Pairs of an answer that are read and written out where the call came in; more would keep other calls of the same
 /// connection waiting. A page of kube-apiserver's has 500.
 const SHORT: i64 = 512;
@@ -103,10 +111,7 @@ impl Kv for KvService {
         (query.sort_order, query.sort_target) = (SortOrder::None, SortTarget::Key);
         self.linearize_unless(serializable).await?;
         step_aside().await;
-        let chunks = self
-            .context
-            .store()
-            .range_stream(query, self.context.limits().max_request_bytes);
+        let chunks = self.context.store().range_stream(query, self.part_bytes());
         Ok(Response::new(
             RangeSession::new(Arc::clone(&self.context), chunks).answers(),
         ))

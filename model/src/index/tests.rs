@@ -6,7 +6,7 @@ use bytes::Bytes;
 use proptest::prelude::*;
 
 use super::Index;
-use crate::{Event, Position, Revision, Version};
+use crate::{Event, KeyRange, Position, Revision, Version};
 
 /// What is done to a key.
 #[derive(Clone, Debug)]
@@ -80,6 +80,43 @@ fn compact(index: &mut Index, at: i64) {
     }
 }
 
+/// How many keys of a range live, whole chunks at once where that is possible.
+fn count(index: &Index, range: &KeyRange, newest: Revision) -> usize {
+    let last = index.last_chunk(range);
+    let (mut cursor, mut live) = (index.seek(range.start()), 0);
+    loop {
+        if let Some((found, after)) = index.whole_chunks(cursor, range, last, newest) {
+            (live, cursor) = (live + found, after);
+        } else if let Some((entry, after)) = index
+            .entry(cursor)
+            .filter(|(entry, _)| !range.is_past(&entry.key))
+        {
+            (live, cursor) = (live + usize::from(!entry.latest.is_tombstone()), after);
+        } else {
+            return live;
+        }
+    }
+}
+
+fn counts_agree(index: &Index, reference: &Reference, newest: i64) {
+    let keys: Vec<&Vec<u8>> = reference.newest.keys().collect();
+    let ends = (0..keys.len()).step_by(97);
+    for (from, to) in ends
+        .clone()
+        .flat_map(|from| ends.clone().map(move |to| (from, to)))
+    {
+        let range = KeyRange::Between(
+            Bytes::copy_from_slice(keys[from]),
+            Bytes::copy_from_slice(keys[to]),
+        );
+        let living = |key: &&&Vec<u8>| !reference.newest[**key].is_tombstone();
+        let expected = keys
+            .get(from..to)
+            .map_or(0, |within| within.iter().filter(living).count());
+        assert_eq!(count(index, &range, Revision(newest)), expected, "{from}..{to}");
+    }
+}
+
 fn agree(index: &Index, reference: &Reference) {
     let mut cursor = index.seek(b"");
     for (key, version) in &reference.newest {
@@ -119,5 +156,6 @@ proptest! {
             }
         }
         agree(&index, &reference);
+        counts_agree(&index, &reference, i64::MAX);
     }
 }
