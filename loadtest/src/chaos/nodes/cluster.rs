@@ -1,8 +1,7 @@
 //! A cluster of nodes that can be hurt: started, killed, paused, cut off, and brought back.
 
 use std::fs::{self, File};
-use std::net::TcpListener;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -14,6 +13,7 @@ use prost::Message;
 use proto::etcdserverpb::{RangeRequest, RangeResponse, StatusRequest, StatusResponse};
 use rustix::process::{Pid, Signal, kill_process};
 
+use super::places::places;
 use super::program::Place;
 use super::{Link, Network, Program, Room};
 use crate::chaos::power::{Disk, Loss, Power};
@@ -45,7 +45,7 @@ pub struct Comfort {
 
 impl Comfort {
     /// Whether nodes have networks and mounts of their own.
-    fn has_rooms(self) -> bool {
+    pub(super) fn has_rooms(self) -> bool {
         self.rooms || self.disk > 0 || self.power.is_some()
     }
 }
@@ -462,41 +462,4 @@ async fn ask<R: Message + Default>(
     tokio::time::timeout(LIMIT, answer)
         .await
         .context("no answer in time")?
-}
-
-/// Names and addresses. In rooms everybody listens for clients on the same port of its own loopback device.
-fn places(folder: &Path, comfort: Comfort, scheme: &str) -> Result<Vec<Place>> {
-    // All are held until all are known, so that they differ.
-    let mut held = Vec::new();
-    (0..comfort.nodes)
-        .map(|node| {
-            let name = format!("node{node}");
-            let [client_url, peer_url] = match (comfort.has_rooms(), comfort.nodes) {
-                (false, _) => [free_url(scheme, &mut held)?, free_url(scheme, &mut held)?],
-                (true, 1) => [
-                    "http://127.0.0.1:2379".to_owned(),
-                    "http://127.0.0.1:2380".to_owned(),
-                ],
-                (true, _) => [
-                    "http://127.0.0.1:2379".to_owned(),
-                    format!("http://{}:2380", Network::address(node)),
-                ],
-            };
-            Ok(Place {
-                folder: PathBuf::from(folder).join(&name),
-                name,
-                client_url,
-                peer_url,
-                cluster: String::new(),
-            })
-        })
-        .collect()
-}
-
-/// A URL at which nobody listens once the listener that holds it is gone.
-fn free_url(scheme: &str, held: &mut Vec<TcpListener>) -> Result<String> {
-    let listener = TcpListener::bind("127.0.0.1:0")?;
-    let url = format!("{scheme}://{}", listener.local_addr()?);
-    held.push(listener);
-    Ok(url)
 }

@@ -2,6 +2,7 @@
 
 mod cluster;
 mod network;
+mod places;
 mod program;
 mod room;
 
