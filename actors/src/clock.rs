@@ -99,7 +99,7 @@ impl LeaseClock {
     pub(crate) fn align(&self, now_ms: i64) {
         let origin_ms = now_ms.saturating_sub(millis(self.origin.elapsed()));
         self.origin_ms.store(origin_ms, Relaxed);
-        self.shared.store(true, Relaxed);
+        self.leads();
     }
 
     /// Goes on as the cluster's clock, of a member that is about to run leases. `stored_ms` is what the clock showed
@@ -114,9 +114,12 @@ impl LeaseClock {
         }
     }
 
-    /// From now on the cluster goes by this clock, if it did not before.
+    /// From now on the cluster goes by this clock, if it did not before. That is written at once: a run that did not
+    /// know it would go back to when leases were last stored.
     pub(crate) fn leads(&self) {
-        self.shared.store(true, Relaxed);
+        if !self.shared.swap(true, Relaxed) {
+            self.check_anchor();
+        }
     }
 
     /// Keeps the anchor true for as long as it is polled.

@@ -190,3 +190,16 @@ async fn clones_count_the_same_monotonic_time() {
     tokio::time::advance(Duration::from_millis(1_234)).await;
     assert_eq!((clock.now_ms() - begun, clone.now_ms() - begun), (1_234, 1_234));
 }
+
+#[test]
+fn a_run_knows_that_the_one_before_led_however_soon_it_ended() {
+    let home = tempfile::tempdir().expect("a directory");
+    let path = home.path().join("clock");
+    let first = LeaseClock::resume(&path);
+    let stored_ms = first.now_ms() - 8_000;
+    first.leads();
+    let second = LeaseClock::resume(&path);
+    let resumed_ms = second.now_ms();
+    second.lead_from(stored_ms);
+    assert!(second.now_ms() >= resumed_ms, "it went back by eight seconds");
+}
