@@ -4,13 +4,14 @@
 //! system says has passed: exactly, by the time since boot, if the machine was not rebooted; by the
 //! wall clock otherwise. The readings that belong together lie in a small file, the anchor.
 
-use std::fs::{self, File};
-use std::io::{self, Write as _};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering::Relaxed};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use journal::replace_file;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
@@ -144,7 +145,7 @@ impl LeaseClock {
         if newest.as_ref().is_some_and(|anchor| anchor.is_true_for(&current)) {
             return;
         }
-        match write_anchor(&file.path, &current) {
+        match replace_file(&file.path, &current.to_text()) {
             Ok(()) => *newest = Some(current),
             Err(error) => {
                 tracing::warn!(%error, path = %file.path.display(), "the lease clock was not saved")
@@ -306,15 +307,4 @@ fn read_anchor(path: &Path) -> Option<Anchor> {
         tracing::warn!(path = %path.display(), "not an anchor of the lease clock: it goes on by the wall clock");
     }
     anchor
-}
-
-/// The file is there whole or not at all, and it is the new one, whenever the power goes.
-fn write_anchor(path: &Path, anchor: &Anchor) -> io::Result<()> {
-    let draft = path.with_extension("tmp");
-    let mut file = File::create(&draft)?;
-    file.write_all(anchor.to_text().as_bytes())?;
-    file.sync_all()?;
-    fs::rename(&draft, path)?;
-    path.parent()
-        .map_or(Ok(()), |folder| File::open(folder)?.sync_all())
 }

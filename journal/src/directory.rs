@@ -1,7 +1,7 @@
-//! Directories whose names survive a loss of power.
+//! Directories, and small files, that survive a loss of power.
 
-use std::fs::{DirBuilder, File};
-use std::io;
+use std::fs::{self, DirBuilder, File};
+use std::io::{self, Write as _};
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
 
@@ -28,6 +28,21 @@ pub fn make_directory(path: &Path) -> io::Result<()> {
     sync_directory(above)
 }
 
+/// Gives a file this content: it is there whole, old or new, and when this returns it is the new one, whenever the power
+/// goes.
+///
+/// # Errors
+///
+/// If the operating system refuses.
+pub fn replace_file(path: &Path, content: &str) -> io::Result<()> {
+    let new = path.with_extension("new");
+    let mut file = File::create(&new)?;
+    file.write_all(content.as_bytes())?;
+    file.sync_all()?;
+    fs::rename(&new, path)?;
+    sync_directory(parent(path))
+}
+
 /// The directory that a path is in.
 pub(crate) fn parent(path: &Path) -> &Path {
     path.parent()
@@ -36,7 +51,11 @@ pub(crate) fn parent(path: &Path) -> &Path {
 }
 
 /// Makes the names in a directory durable.
-pub(crate) fn sync_directory(path: &Path) -> io::Result<()> {
+///
+/// # Errors
+///
+/// If the operating system refuses.
+pub fn sync_directory(path: &Path) -> io::Result<()> {
     File::open(path)?.sync_all()
 }
 
@@ -57,5 +76,16 @@ mod tests {
         }
         std::fs::write(folder.path().join("file"), "").unwrap();
         assert!(make_directory(&folder.path().join("file/below")).is_err());
+    }
+
+    #[test]
+    fn a_file_is_replaced_and_nothing_is_left_beside_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("promise");
+        for content in ["first", "second"] {
+            replace_file(&path, content).unwrap();
+            assert_eq!(fs::read_to_string(&path).unwrap(), content);
+        }
+        assert_eq!(folder.path().read_dir().unwrap().count(), 1);
     }
 }

@@ -21,7 +21,7 @@ use model::{Effect, Event, Position, Revision};
 
 #[cfg(feature = "dqlite")]
 pub use crate::dqlite::{DqliteLog, DqliteOptions, Horizon, Image, SchemaRule};
-pub use directory::make_directory;
+pub use directory::{make_directory, replace_file, sync_directory};
 pub use errors::{AppendError, OpenError, ReadError, RestoreError};
 pub use memory::MemoryJournal;
 pub use memory_shared::{MemoryCluster, MemorySharedLog};

@@ -313,36 +313,26 @@ impl Index {
         ))
     }
 
-    /// The chunk in which a range ends: those before it have no key behind the range.
-    pub(crate) fn last_chunk(&self, range: &KeyRange) -> usize {
-        match range.end() {
-            Some(end) => self.chunk_of(end),
-            None => self.chunks.len(),
-        }
-    }
-
     /// Counts whole chunks at once, up to the one in which the range ends: possible from the beginning of a chunk on,
     /// as long as nothing in it changed after `at`.
     pub(crate) fn whole_chunks(
         &self,
         cursor: Cursor,
         range: &KeyRange,
-        last: usize,
         at: Revision,
     ) -> Option<(usize, Cursor)> {
         if cursor.slot > 0 {
             return None;
         }
-        let whole = |place: usize, chunk: &Chunk| {
-            let within = |key: &Entry| !range.is_past(&key.key);
-            chunk.newest <= at && (place < last || chunk.entries.last().is_some_and(within))
+        // No chunk before this one has a key behind the range, and none behind it one within.
+        let last = range.end().map_or(self.chunks.len(), |end| self.chunk_of(end));
+        let whole = |(place, chunk): &(usize, &Chunk)| {
+            let within = |entry: &Entry| !range.is_past(&entry.key);
+            chunk.newest <= at && (*place < last || chunk.entries.last().is_some_and(within))
         };
         let chunks = self.chunks.iter().enumerate().skip(cursor.chunk);
         let (mut live, mut after) = (0, cursor.chunk);
-        for (place, chunk) in chunks
-            .take(CHUNKS_AT_ONCE)
-            .take_while(|(place, chunk)| whole(*place, chunk))
-        {
+        for (place, chunk) in chunks.take(CHUNKS_AT_ONCE).take_while(whole) {
             live += chunk.live;
             after = place + 1;
         }

@@ -104,10 +104,9 @@ impl Scan {
     fn walk(&mut self, state: &State, visits: usize) -> ScanStep {
         let index = state.index();
         let mut cursor = index.seek(&self.next);
-        let last = index.last_chunk(&self.query.range);
         for _ in 0..visits.max(1) {
             if self.is_counting()
-                && let Some((live, after)) = index.whole_chunks(cursor, &self.query.range, last, self.at)
+                && let Some((live, after)) = index.whole_chunks(cursor, &self.query.range, self.at)
             {
                 self.count += i64::try_from(live).unwrap_or(i64::MAX);
                 self.more |= live > 0;

@@ -1,14 +1,14 @@
 //! Which cluster this member belongs to: computed by those who make a new one, asked for by those who join.
 
-use std::fs::{self, File};
-use std::io::{self, Write as _};
-use std::path::{Path, PathBuf};
+use std::fs;
+use std::io;
+use std::path::Path;
 use std::time::Duration;
 
 use actors::{MemberDescription, Peer as _};
 use anyhow::{Context as _, Result, anyhow, ensure};
 use dqlite::dial::Dialer;
-use journal::{Identity, SchemaRule};
+use journal::{Identity, SchemaRule, replace_file};
 use sha2::{Digest as _, Sha256};
 
 use super::members::connector;
@@ -122,13 +122,7 @@ fn read(path: &Path) -> Result<Option<u64>> {
 }
 
 fn write(path: &Path, id: u64) -> io::Result<()> {
-    let new: PathBuf = path.with_extension("new");
-    let mut file = File::create(&new)?;
-    write!(file, "{HEADING}\n{id:x}\n")?;
-    file.sync_all()?;
-    fs::rename(&new, path)?;
-    path.parent()
-        .map_or(Ok(()), |folder| File::open(folder)?.sync_all())
+    replace_file(path, &format!("{HEADING}\n{id:x}\n"))
 }
 
 #[cfg(test)]

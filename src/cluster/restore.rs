@@ -4,7 +4,7 @@
 //! checked there is checked here. Its content is then written through the writer that every leader uses, by a node
 //! that runs for this only, and what that node has on disk becomes the data directory.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io;
 use std::path::Path;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -16,7 +16,7 @@ use dqlite::store::{DataDirectory, Pending};
 use dqlite::wire::{Member, Role, Server};
 use journal::{
     AppendError, DqliteLog, DqliteOptions, Journal, Reader, RestoreOptions, SharedLog as _, SqliteJournal,
-    SqliteOptions, Verification, make_directory,
+    SqliteOptions, Verification, make_directory, sync_directory,
 };
 use model::{AlarmMember, Effect, Lease};
 
@@ -208,7 +208,7 @@ fn move_in(node_dir: &Path, data_dir: &Path) -> io::Result<()> {
     for name in names.iter().filter(belongs) {
         fs::rename(node_dir.join(name), data_dir.join(name))?;
     }
-    File::open(data_dir)?.sync_all()?;
+    sync_directory(data_dir)?;
     fs::rename(node_dir.join(WHO), data_dir.join(WHO))?;
-    File::open(data_dir)?.sync_all()
+    sync_directory(data_dir)
 }

@@ -11,15 +11,11 @@ use std::task::{Context, Poll, ready};
 use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// So much is gathered at most; then the client has to take some of it. A long answer comes in frames of 16 KiB, and
+/// So much is gathered at most; then the client has to take it, and what is longer goes out as it is. A long answer comes in frames of 16 KiB, and
 /// each system call costs about as much as copying one.
 const LIMIT: usize = 128 << 10;
-/// What is written at once and is this large goes out with what was gathered, without being copied.
-const LARGE: usize = 64 << 10;
 /// Room that is kept while nothing is gathered: there may be thousands of connections that say little.
 const KEPT: usize = 16 << 10;
-/// Pieces that are written in one system call.
-const PIECES: usize = 16;
 
 /// A byte stream. Clones share it: one is for the HTTP library, one for the owner of the connection.
 pub(super) struct Gathered<S>(Arc<Mutex<Inner<S>>>);
@@ -83,34 +79,6 @@ impl<S: AsyncWrite + Unpin> Inner<S> {
             .for_each(|slice| self.gathered.extend_from_slice(slice));
         length
     }
-
-    /// Writes the slices behind what was gathered; the answer is how many octets of the slices went.
-    fn write_behind(&mut self, context: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
-        while self.left() > 0 {
-            let mut pieces = [IoSlice::new(&[]); PIECES];
-            pieces[0] = IoSlice::new(&self.gathered[self.written..]);
-            let more = slices.len().min(PIECES - 1);
-            pieces[1..=more].copy_from_slice(&slices[..more]);
-            let stream = Pin::new(&mut self.stream);
-            let taken = ready!(stream.poll_write_vectored(context, &pieces[..=more]))?;
-            let beyond = taken.saturating_sub(self.left());
-            self.written += taken - beyond;
-            match (taken, beyond) {
-                (0, _) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
-                (_, 0) => {}
-                (_, beyond) => return self.begin_anew(beyond),
-            }
-        }
-        self.gathered.clear();
-        self.written = 0;
-        Pin::new(&mut self.stream).poll_write_vectored(context, slices)
-    }
-
-    fn begin_anew(&mut self, beyond: usize) -> Poll<io::Result<usize>> {
-        self.gathered.clear();
-        self.written = 0;
-        Poll::Ready(Ok(beyond))
-    }
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Gathered<S> {
@@ -136,11 +104,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Gathered<S> {
     ) -> Poll<io::Result<usize>> {
         let inner = &mut *self.0.lock();
         let length: usize = slices.iter().map(|slice| slice.len()).sum();
-        if length >= LARGE {
-            return inner.write_behind(context, slices);
-        }
         if inner.gathered.len() + length > LIMIT {
             ready!(inner.write_out(context))?;
+        }
+        if length > LIMIT {
+            return Pin::new(&mut inner.stream).poll_write_vectored(context, slices);
         }
         Poll::Ready(Ok(inner.gather(slices, length)))
     }
@@ -199,13 +167,15 @@ mod tests {
             let sizes = [
                 1,
                 300,
-                LARGE,
+                KEPT,
                 9,
-                3 * LARGE,
+                3 * LIMIT,
                 LIMIT - 1,
                 2,
-                LARGE - 1,
-                LARGE - 1,
+                LIMIT,
+                LIMIT / 2,
+                LIMIT / 2,
+                1,
                 40,
             ];
             let expected: Vec<u8> = sizes

@@ -73,8 +73,8 @@ pub struct Services {
     kv: Interceptor<pb::kv_server::KvServer<kv::KvService>>,
     watch: Interceptor<pb::watch_server::WatchServer<watch::WatchService>>,
     lease: Interceptor<pb::lease_server::LeaseServer<lease::LeaseService>>,
+    /// All of them, found by their paths.
     routes: Routes,
-    all: axum::Router,
 }
 
 impl Services {
@@ -108,7 +108,6 @@ impl Services {
             kv: interceptor.layer(kv),
             watch: interceptor.layer(watch),
             lease: interceptor.layer(lease),
-            all: routes.clone().into_axum_router(),
             routes,
         }
     }
@@ -131,8 +130,8 @@ impl Services {
             Some("Watch") => self.watch.clone().call(request),
             Some("Lease") => self.lease.clone().call(request),
             _ => {
-                let future = self.all.clone().call(request.map(tonic::body::Body::new));
-                return Called::Routed { future };
+                let call = self.routes.clone().call(request);
+                return Called::Routed { call };
             }
         };
         Called::Found { call }
@@ -170,12 +169,15 @@ fn add_the_rest(routes: Routes, context: &Arc<Context>) -> Routes {
         .add_service(health::service(context.shutdown().clone()))
 }
 
+/// A call that the router leads; its type has no name that could be said.
+type Routed = <Routes as tower::Service<Request<Body>>>::Future;
+
 pin_project! {
     /// A call under way.
     #[project = CalledProjection]
     pub enum Called {
         Found { #[pin] call: Intercepted<BoxFuture<Response<Body>, Infallible>> },
-        Routed { #[pin] future: axum::routing::future::RouteFuture<Infallible> },
+        Routed { #[pin] call: Routed },
     }
 }
 
@@ -183,19 +185,13 @@ impl Future for Called {
     type Output = Response<Body>;
 
     fn poll(self: Pin<&mut Self>, context: &mut task::Context<'_>) -> Poll<Response<Body>> {
-        match self.project() {
-            CalledProjection::Found { call } => call.poll(context).map(answer),
-            CalledProjection::Routed { future } => {
-                let response = ready!(future.poll(context));
-                Poll::Ready(answer(response).map(Body::new))
-            }
+        let response = match self.project() {
+            CalledProjection::Found { call } => ready!(call.poll(context)),
+            CalledProjection::Routed { call } => ready!(call.poll(context)),
+        };
+        match response {
+            Ok(response) => Poll::Ready(response),
+            Err(never) => match never {},
         }
-    }
-}
-
-fn answer<B>(response: Result<Response<B>, Infallible>) -> Response<B> {
-    match response {
-        Ok(response) => response,
-        Err(never) => match never {},
     }
 }

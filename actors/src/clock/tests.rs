@@ -132,7 +132,7 @@ fn a_clock_goes_on_where_the_run_before_left_it() {
         reading: Reading::now(),
         shared: false,
     };
-    write_anchor(&path, &ahead).expect("written");
+    replace_file(&path, &ahead.to_text()).expect("written");
     let first = LeaseClock::resume(&path).now_ms();
     let second = LeaseClock::resume(&path).now_ms();
     println!(

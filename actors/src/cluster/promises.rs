@@ -5,10 +5,11 @@
 //! that was overtaken without noticing is refused by somebody: it cannot answer from an old state. A promise
 //! is given for good, so it is on disk before it is told.
 
-use std::fs::{self, File};
-use std::io::{self, Write as _};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
+use journal::replace_file;
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
@@ -97,15 +98,8 @@ fn parse(text: &str) -> Option<Epoch> {
     (heading == HEADING).then_some(Epoch(epoch))
 }
 
-/// Replaces the file, so that either promise is whole after a power loss.
 fn store(path: &Path, epoch: Epoch) -> io::Result<()> {
-    let new = path.with_extension("new");
-    let mut file = File::create(&new)?;
-    write!(file, "{HEADING}\n{}\n", epoch.0)?;
-    file.sync_all()?;
-    fs::rename(&new, path)?;
-    path.parent()
-        .map_or(Ok(()), |folder| File::open(folder)?.sync_all())
+    replace_file(path, &format!("{HEADING}\n{}\n", epoch.0))
 }
 
 #[cfg(test)]

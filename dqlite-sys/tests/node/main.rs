@@ -12,6 +12,8 @@ mod mends;
 #[cfg(dqlite_static)]
 mod observed;
 #[cfg(dqlite_static)]
+mod opened;
+#[cfg(dqlite_static)]
 mod peer;
 #[cfg(dqlite_static)]
 mod sqlite;

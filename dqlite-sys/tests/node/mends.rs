@@ -11,6 +11,7 @@ use socket2::SockRef;
 
 use crate::followers::Followers;
 use crate::member::Member;
+use crate::opened;
 use crate::peer::{Peer, append_entries};
 use crate::sqlite::{addresses_of, file_systems_within};
 use crate::wire::{Client, Value};
@@ -204,6 +205,38 @@ fn canceled_append_a_leader_stops_behind_the_others() {
     let mut again = Member::create(1, "1", folder.path());
     assert_eq!(again.bind("@"), DQLITE_OK);
     assert_eq!(again.start(), DQLITE_OK, "{}", again.errmsg());
+}
+
+/// Without `bare-apply`, each transaction is applied by a connection that has read the schema, and the whole
+/// write-ahead log before it. A node that starts applies its log as a follower does.
+#[test]
+fn bare_apply_a_connection_reads_nothing_to_apply_a_transaction() {
+    const TRANSACTIONS: usize = 50;
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut member = Member::first(folder.path());
+    let mut client = member.client();
+    client.open(opened::COUNTED);
+    client
+        .execute("CREATE TABLE numbers (number INTEGER)")
+        .expect("a table");
+    for _ in 0..TRANSACTIONS {
+        client.execute("INSERT INTO numbers VALUES (1)").expect("a row");
+    }
+    assert_eq!(member.stop(), DQLITE_OK);
+    drop((client, member));
+
+    let mut again = Member::create(1, "1", folder.path());
+    opened::count();
+    opened::taken();
+    assert_eq!(again.bind("@"), DQLITE_OK);
+    assert_eq!(again.start(), DQLITE_OK, "{}", again.errmsg());
+    let mut client = again.client();
+    client.open(opened::COUNTED);
+    let rows = client.integer("SELECT count(*) FROM numbers");
+    assert_eq!(usize::try_from(rows), Ok(TRANSACTIONS));
+    let (opened, read) = opened::taken();
+    // The first connection begins the database, and the client's reads it.
+    assert!(opened > TRANSACTIONS && read <= 2, "{read} of {opened}");
 }
 
 #[test]

@@ -82,10 +82,9 @@ fn compact(index: &mut Index, at: i64) {
 
 /// How many keys of a range live, whole chunks at once where that is possible.
 fn count(index: &Index, range: &KeyRange, newest: Revision) -> usize {
-    let last = index.last_chunk(range);
     let (mut cursor, mut live) = (index.seek(range.start()), 0);
     loop {
-        if let Some((found, after)) = index.whole_chunks(cursor, range, last, newest) {
+        if let Some((found, after)) = index.whole_chunks(cursor, range, newest) {
             (live, cursor) = (live + found, after);
         } else if let Some((entry, after)) = index
             .entry(cursor)
