@@ -156,8 +156,10 @@ impl Forward {
         Ticket::new(submit.permit, submit.answer).answer(outcome);
     }
 
-    /// Waits until this member shows what was done. What takes no revision is looked for itself.
+    /// Waits until this member shows what was done, and what was there before. What takes no revision is looked
+    /// for itself: a member that catches up has it before the history that led to it.
     async fn applied(&self, command: &Command, committed: &Committed) {
+        self.shared.reached(committed.revision).await;
         match command {
             Command::Alarm(AlarmAction::Activate(raised)) => {
                 self.shared.shows(|state| state.alarms().contains(raised)).await;
@@ -170,7 +172,7 @@ impl Forward {
                     .shows(|state| state.compact_revision() >= *revision)
                     .await;
             }
-            _ => self.shared.reached(committed.revision).await,
+            _ => {}
         }
     }
 
@@ -214,5 +216,88 @@ impl Handler<Envelope<Again>> for Router {
 
     fn handle(&mut self, envelope: Envelope<Again>, context: &mut Context<Self>) {
         envelope.open(|again| self.route(again.submit, again.since, context));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use journal::MemoryJournal;
+    use model::{Effect, Event, LeaseId, Position, Reply, Revision, State, Version};
+    use tokio::sync::{oneshot, watch};
+    use tokio::task::{LocalSet, yield_now};
+
+    use super::*;
+    use crate::cluster::Patience;
+    use crate::cluster::testing::{Puppet, Strings};
+    use crate::gate::Gate;
+
+    fn shared() -> Arc<SharedState> {
+        SharedState::new(State::default(), MemoryJournal::new().reader())
+    }
+
+    /// The router of a member that follows a leader whose strings these are.
+    fn follower(shared: &Arc<SharedState>) -> (Mailbox<Router>, Strings) {
+        let (peer, strings) = Puppet::new();
+        let role = Role::Following { leader: 2, peer };
+        let patience = Patience {
+            request: Duration::from_secs(5),
+            leader: Duration::from_secs(5),
+        };
+        let meter = Meter::new("router");
+        let router = Router::new(
+            Arc::new(Space::new(None, 0, 1)),
+            Arc::clone(shared),
+            Roles::new(watch::channel(role).1, patience),
+            LeaseClock::fresh(),
+            Arc::clone(&meter),
+        );
+        (Mailbox::new(router.start(), meter), strings)
+    }
+
+    fn put(number: i64) -> Effect {
+        Effect::Key(Event {
+            key: Bytes::from_static(b"key"),
+            value: Bytes::from_static(b"value"),
+            version: Version {
+                position: Position(number),
+                mod_revision: Revision(number + 1),
+                create_revision: Revision(2),
+                version: number,
+                lease: LeaseId::NONE,
+            },
+        })
+    }
+
+    /// A member that catches up hears of the compaction first, and of the history before it later.
+    #[tokio::test]
+    async fn a_compaction_is_answered_when_this_member_shows_what_was_there_before() {
+        let test = async {
+            let shared = shared();
+            let (router, mut leader) = follower(&shared);
+            let (answer, mut answered) = oneshot::channel();
+            router.tell(Submit {
+                command: Command::Compact(Revision(2)),
+                permit: Gate::new(1, 1).admit_own(),
+                answer,
+                office: None,
+            });
+            let (_, done) = leader.asked.recv().await.expect("the leader is asked");
+            let committed = Committed {
+                revision: Revision(3),
+                reply: Reply::Done,
+            };
+            let _gone = done.send(Ok(Told::Committed(committed.clone())));
+            for effect in [Effect::Compacted(Revision(2)), put(1)] {
+                shared.write(|state| drop(state.apply(&effect)));
+                for _ in 0..100 {
+                    yield_now().await;
+                }
+                assert!(answered.try_recv().is_err(), "after {effect:?}");
+            }
+            shared.write(|state| drop(state.apply(&put(2))));
+            assert_eq!(answered.await, Ok(Ok(committed)));
+        };
+        LocalSet::new().run_until(test).await;
     }
 }

@@ -162,7 +162,9 @@ impl Kv for KvService {
         request: Request<pb::CompactionRequest>,
     ) -> Result<Response<pb::CompactionResponse>, Status> {
         let request = request.into_inner();
-        self.submit(Command::Compact(Revision(request.revision))).await?;
+        let committed = self
+            .submit(Command::Compact(Revision(request.revision)))
+            .await?;
         if request.physical {
             self.context
                 .store()
@@ -171,7 +173,7 @@ impl Kv for KvService {
                 .map_err(status::status)?;
         }
         Ok(Response::new(pb::CompactionResponse {
-            header: self.context.header_now(),
+            header: self.context.header(committed.revision),
         }))
     }
 }

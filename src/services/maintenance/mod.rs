@@ -32,7 +32,8 @@ impl MaintenanceService {
     }
 
     /// Carries an alarm action out, and tells whether it changed anything.
-    async fn change_alarm(&self, command: Command) -> Result<bool, Status> {
+    /// Whether anything changed, and the store's revision then.
+    async fn change_alarm(&self, command: Command) -> Result<(bool, Revision), Status> {
         let committed = self
             .context
             .store()
@@ -40,7 +41,7 @@ impl MaintenanceService {
             .await
             .map_err(status::status)?;
         match committed.reply {
-            Reply::Alarm(changed) => Ok(changed),
+            Reply::Alarm(changed) => Ok((changed, committed.revision)),
             other => Err(mismatched(&other)),
         }
     }
@@ -69,16 +70,17 @@ impl MaintenanceService {
 #[tonic::async_trait]
 impl Maintenance for MaintenanceService {
     async fn alarm(&self, request: Request<pb::AlarmRequest>) -> Result<Response<pb::AlarmResponse>, Status> {
-        let alarms = match Asked::from_wire(&request.into_inner()) {
-            Asked::List(kind) => alarm::listed(kind, &self.context.store().alarms()),
-            Asked::Nothing => Vec::new(),
+        let store = self.context.store();
+        let (alarms, revision) = match Asked::from_wire(&request.into_inner()) {
+            Asked::List(kind) => (alarm::listed(kind, &store.alarms()), store.revision()),
+            Asked::Nothing => (Vec::new(), store.revision()),
             Asked::Change(action) => {
-                let changed = self.change_alarm(Command::Alarm(action)).await?;
-                alarm::affected(action, changed)
+                let (changed, revision) = self.change_alarm(Command::Alarm(action)).await?;
+                (alarm::affected(action, changed), revision)
             }
         };
         Ok(Response::new(pb::AlarmResponse {
-            header: self.context.header_now(),
+            header: self.context.header(revision),
             alarms,
         }))
     }
