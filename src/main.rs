@@ -74,21 +74,13 @@ fn serve(settings: Settings) -> Result<()> {
     for warning in &settings.warnings {
         tracing::warn!("{warning}");
     }
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(settings.worker_threads)
-        .thread_name("serve")
-        .enable_all()
-        .build()
-        .context("cannot start the threads that serve connections")?;
-    let outcome = runtime.block_on(async {
+    actors::serve_on(settings.worker_threads, |threads| async {
         let mut signals = Signals::listen()?;
         let server = tokio::select! {
-            server = Server::open(&settings) => server?,
+            server = Server::open(&settings, threads) => server?,
             _ = signals.next() => return Ok(()),
         };
         server.run(settings, signals).await
-    });
-    // What is still running was given its time.
-    runtime.shutdown_background();
-    outcome
+    })
+    .context("cannot start the threads that serve connections")?
 }

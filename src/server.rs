@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use actors::{LeaseClock, Pipeline, Store};
+use actors::{LeaseClock, Pipeline, Store, Threads};
 use anyhow::{Context, Result};
 use journal::{SqliteJournal, SqliteOptions, make_directory};
 use model::Limits;
@@ -44,14 +44,15 @@ pub(crate) struct Server {
 
 impl Server {
     /// Opens the log, replays it and starts the pipeline.
-    pub(crate) async fn open(settings: &Settings) -> Result<Self> {
+    pub(crate) async fn open(settings: &Settings, threads: Threads) -> Result<Self> {
+        let pipeline = pipeline_settings(settings, threads);
         let begun = std::time::Instant::now();
         // Before anything looks for it: the lease clock is beside the log.
         make_directory(&settings.data_dir)
             .with_context(|| format!("cannot make the data directory {}", settings.data_dir.display()))?;
         let server = match &settings.backend {
-            Backend::Sqlite => Self::open_alone(settings).await?,
-            Backend::Dqlite(cluster) => Self::open_member(settings, cluster).await?,
+            Backend::Sqlite => Self::open_alone(settings, pipeline).await?,
+            Backend::Dqlite(cluster) => Self::open_member(settings, cluster, pipeline).await?,
         };
         let (store, millis) = (&server.store, begun.elapsed().as_millis());
         tracing::info!(
@@ -65,8 +66,8 @@ impl Server {
         Ok(server)
     }
 
-    async fn open_alone(settings: &Settings) -> Result<Self> {
-        let (data_dir, pipeline) = (settings.data_dir.clone(), pipeline_settings(settings));
+    async fn open_alone(settings: &Settings, pipeline: actors::Settings) -> Result<Self> {
+        let data_dir = settings.data_dir.clone();
         let opened = tokio::task::spawn_blocking(move || -> Result<_> {
             let (journal, reader) = SqliteJournal::open(&data_dir, SqliteOptions::default())?;
             Ok(Pipeline::start(journal, reader, pipeline)?)
@@ -81,9 +82,12 @@ impl Server {
     }
 
     #[cfg(feature = "dqlite")]
-    async fn open_member(settings: &Settings, cluster: &ClusterSettings) -> Result<Self> {
-        let (running, pipeline, member) =
-            ClusterMember::start(settings, cluster, pipeline_settings(settings)).await?;
+    async fn open_member(
+        settings: &Settings,
+        cluster: &ClusterSettings,
+        pipeline: actors::Settings,
+    ) -> Result<Self> {
+        let (running, pipeline, member) = ClusterMember::start(settings, cluster, pipeline).await?;
         catch_up(member.store()).await;
         Ok(Self {
             pipeline,
@@ -93,7 +97,7 @@ impl Server {
     }
 
     #[cfg(not(feature = "dqlite"))]
-    async fn open_member(_: &Settings, _: &ClusterSettings) -> Result<Self> {
+    async fn open_member(_: &Settings, _: &ClusterSettings, _: actors::Settings) -> Result<Self> {
         anyhow::bail!(
             "this build has no Dqlite: `make build` makes one that has (cargo build --features dqlite)"
         )
@@ -180,7 +184,7 @@ async fn drain(serving: Serving, patience: Duration) {
     }
 }
 
-fn pipeline_settings(settings: &Settings) -> actors::Settings {
+fn pipeline_settings(settings: &Settings, threads: Threads) -> actors::Settings {
     let defaults = actors::Settings::default();
     let bytes = |given: Option<usize>| given.map(|bytes| bytes as u64);
     actors::Settings {
@@ -191,6 +195,7 @@ fn pipeline_settings(settings: &Settings) -> actors::Settings {
         quota_bytes: settings.limits.quota_bytes,
         watch_progress_interval: settings.history.progress_interval,
         auto_compaction: settings.history.auto_compaction.clone(),
+        threads,
         value_cache_bytes: settings.value_cache_bytes.unwrap_or(defaults.value_cache_bytes),
         clock: LeaseClock::resume(settings.data_dir.join(LEASE_CLOCK)),
         max_in_flight: bytes(settings.limits.max_in_flight).unwrap_or(defaults.max_in_flight),

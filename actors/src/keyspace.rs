@@ -214,6 +214,7 @@ impl Keyspace {
             committed
         });
         self.meter.record(&committed.changes);
+        self.shared.keep_superseded(&committed.changes);
         self.publish(Arc::new(committed));
     }
 
@@ -255,6 +256,7 @@ impl Keyspace {
                 others: vec![Effect::Compacted(state.compact_revision())],
             }
         });
+        self.shared.forget_superseded();
         self.publish(Arc::new(committed));
         drop(rebuild.room);
     }

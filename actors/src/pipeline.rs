@@ -5,6 +5,9 @@
 //! within a thread is a hundred times cheaper than one between threads. The watch hub has an arbiter of
 //! its own, and so have the lease actor and the compactor: a mailbox loop never yields, and a busy
 //! actor starves its neighbours. What members of a cluster do for each other has a fourth.
+//!
+//! A server with one thread for its connections gives the pipeline that thread for the write path and the watch hub
+//! as well: between them and the clients there is then no hop at all, see [`Threads`].
 
 mod assembly;
 
@@ -28,8 +31,9 @@ use crate::member::Member;
 use crate::membership::Membership;
 use crate::shared_state::SharedState;
 use crate::store::Store;
-use crate::write_batcher::{Drain, WriteBatcher};
-use crate::writer::WriterPlace;
+use crate::threads::Threads;
+use crate::write_batcher::{Close, WriteBatcher};
+use crate::writer::{Alone, WriterPlace};
 use assembly::{assemble_alone, assemble_member};
 
 /// What can be chosen about the pipeline.
@@ -51,6 +55,8 @@ pub struct Settings {
     pub max_in_flight_bytes: u64,
     /// The clock that leases run on.
     pub clock: LeaseClock,
+    /// Where actors run.
+    pub threads: Threads,
 }
 
 impl Default for Settings {
@@ -64,6 +70,7 @@ impl Default for Settings {
             max_in_flight: 50_000,
             max_in_flight_bytes: 512 << 20,
             clock: LeaseClock::fresh(),
+            threads: Threads::Own,
         }
     }
 }
@@ -84,8 +91,8 @@ pub enum StartError {
 
 /// Where an actor starts: on an arbiter in production, or where the caller runs, inside a simulation.
 pub(crate) trait Place: Clone + Send + Sync + 'static {
-    /// Where the log is written.
-    const WRITER: WriterPlace;
+    /// Where the log is written, if it is known how to tell whether a write is alone.
+    fn writer(alone: Option<Alone>) -> WriterPlace;
 
     fn start<A: Actor<Context = Context<A>>>(&self, make: impl FnOnce() -> A + Send + 'static) -> Addr<A>;
 
@@ -97,7 +104,9 @@ pub(crate) trait Place: Clone + Send + Sync + 'static {
 struct OnArbiter(ArbiterHandle);
 
 impl Place for OnArbiter {
-    const WRITER: WriterPlace = WriterPlace::Thread;
+    fn writer(alone: Option<Alone>) -> WriterPlace {
+        WriterPlace::Thread(alone)
+    }
 
     fn start<A: Actor<Context = Context<A>>>(&self, make: impl FnOnce() -> A + Send + 'static) -> Addr<A> {
         A::start_in_arbiter(&self.0, |_| make())
@@ -112,7 +121,9 @@ impl Place for OnArbiter {
 struct Here;
 
 impl Place for Here {
-    const WRITER: WriterPlace = WriterPlace::Inline;
+    fn writer(_: Option<Alone>) -> WriterPlace {
+        WriterPlace::Inline
+    }
 
     fn start<A: Actor<Context = Context<A>>>(&self, make: impl FnOnce() -> A + Send + 'static) -> Addr<A> {
         make().start()
@@ -141,7 +152,7 @@ struct Replayed {
 
 /// How a pipeline ends.
 enum Ending {
-    /// The batcher of a member that is alone is drained.
+    /// The batcher of a member that is alone closes the log.
     Alone(Mailbox<WriteBatcher>),
     /// A member of several leaves its office, if it has one.
     Member {
@@ -155,9 +166,9 @@ impl Ending {
     fn wait(self) {
         match self {
             Self::Alone(batcher) => {
-                let (done, drained) = oneshot::channel();
-                batcher.tell(Drain { done });
-                let _gone = drained.blocking_recv();
+                let (done, closed) = oneshot::channel();
+                batcher.tell(Close { done });
+                let _gone = closed.blocking_recv();
             }
             Self::Member { stopping, ended } => {
                 stopping.send_replace(true);
@@ -184,8 +195,9 @@ impl Pipeline {
         reader: Arc<dyn Reader>,
         settings: Settings,
     ) -> Result<(Self, Store), StartError> {
+        let threads = settings.threads.clone();
         let ground = replay(reader, settings)?;
-        Self::run(move |places: &Places<OnArbiter>| {
+        Self::run(threads, move |places: &Places<OnArbiter>| {
             let (store, batcher) = assemble_alone(Box::new(journal), ground, places);
             (store, Ending::Alone(batcher))
         })
@@ -201,8 +213,9 @@ impl Pipeline {
         description: MemberDescription,
         settings: Settings,
     ) -> Result<(Self, Member), StartError> {
+        let threads = settings.threads.clone();
         let ground = replay(membership.log.reader(), settings)?;
-        Self::run(move |places: &Places<OnArbiter>| {
+        Self::run(threads, move |places: &Places<OnArbiter>| {
             let (member, stopping, ended) = assemble_member(membership, description, ground, places);
             (member, Ending::Member { stopping, ended })
         })
@@ -228,13 +241,14 @@ impl Pipeline {
     }
 
     fn run<T: Send + 'static>(
+        threads: Threads,
         build: impl FnOnce(&Places<OnArbiter>) -> (T, Ending) + Send + 'static,
     ) -> Result<(Self, T), StartError> {
         let (stop, stopped) = oneshot::channel();
         let (built, ready) = mpsc::channel();
         let thread = std::thread::Builder::new()
             .name("actors".into())
-            .spawn(move || run_actors(build, &built, stopped))?;
+            .spawn(move || run_actors(&threads, build, &built, stopped))?;
         let (handle, ending) = ready.recv().map_err(|_| StartError::NoActors)?;
         let pipeline = Self {
             stop: Some(stop),
@@ -269,20 +283,29 @@ fn replay(reader: Arc<dyn Reader>, settings: Settings) -> Result<Replayed, ReadE
 }
 
 fn run_actors<T>(
+    threads: &Threads,
     build: impl FnOnce(&Places<OnArbiter>) -> (T, Ending),
     built: &mpsc::Sender<(T, Ending)>,
     stopped: oneshot::Receiver<()>,
 ) {
     let system = System::new();
     system.block_on(async move {
-        let arbiters: [Arbiter; 4] = std::array::from_fn(|_| Arbiter::new());
-        let [write_path, watch_hub, timers, peers] =
-            arbiters.each_ref().map(|arbiter| OnArbiter(arbiter.handle()));
+        let mut arbiters = Vec::new();
+        let mut start = || {
+            let arbiter = Arbiter::new();
+            let handle = arbiter.handle();
+            arbiters.push(arbiter);
+            handle
+        };
+        let [write_path, watch_hub] = match threads {
+            Threads::Own => [start(), start()],
+            Threads::Shared(arbiter) => [arbiter.clone(), arbiter.clone()],
+        };
         let _gone = built.send(build(&Places {
-            write_path,
-            watch_hub,
-            timers,
-            peers,
+            write_path: OnArbiter(write_path),
+            watch_hub: OnArbiter(watch_hub),
+            timers: OnArbiter(start()),
+            peers: OnArbiter(start()),
         }));
         let _dropped = stopped.await;
         for arbiter in &arbiters {

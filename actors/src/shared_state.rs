@@ -6,10 +6,12 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Acquire, Ordering::Relax
 use bytes::Bytes;
 use journal::Reader;
 use model::{KeyValue, Position, Revision, State, Value, ValueSource};
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use tokio::sync::watch;
 
+use crate::committed::Change;
 use crate::errors::RequestError;
+use crate::superseded::Superseded;
 
 /// The newest durable state, and the log behind it.
 ///
@@ -25,6 +27,7 @@ pub struct SharedState {
     applied: watch::Sender<Revision>,
     /// Ranges read since the start.
     ranges: AtomicU64,
+    superseded: Mutex<Superseded>,
     reader: Arc<dyn Reader>,
 }
 
@@ -39,6 +42,7 @@ impl SharedState {
             state: RwLock::new(state),
             epoch: AtomicU64::new(0),
             ranges: AtomicU64::new(0),
+            superseded: Mutex::default(),
             reader,
         })
     }
@@ -102,6 +106,21 @@ impl SharedState {
         self.epoch.store(epoch, Release);
     }
 
+    /// Keeps the values that these changes replaced, for who still reads at a revision before.
+    pub(crate) fn keep_superseded(&self, changes: &[Change]) {
+        let mut superseded = self.superseded.lock();
+        for pair in changes.iter().filter_map(|change| change.previous.as_ref()) {
+            if let Value::Resident(value) = &pair.value {
+                superseded.keep(pair.version.position, value.clone());
+            }
+        }
+    }
+
+    /// Lets go of the values that were replaced: the state is another one.
+    pub(crate) fn forget_superseded(&self) {
+        self.superseded.lock().clear();
+    }
+
     /// Counts a range that is read beside the write path.
     pub(crate) fn count_range(&self) {
         self.ranges.fetch_add(1, Relaxed);
@@ -121,8 +140,7 @@ impl SharedState {
     /// Brings the values of these pairs into memory, off the async threads if the log must be asked.
     /// Returns whether all of them were still there.
     pub async fn resolve(&self, pairs: Vec<&mut KeyValue>) -> Result<bool, RequestError> {
-        let mut stored: Vec<(&mut KeyValue, Position)> =
-            pairs.into_iter().filter_map(stored_position).collect();
+        let mut stored = self.fill_in_superseded(pairs);
         if stored.is_empty() {
             return Ok(true);
         }
@@ -137,6 +155,22 @@ impl SharedState {
             pair.value = Value::Resident(value.unwrap_or_default());
         }
         Ok(complete)
+    }
+
+    /// Returns the pairs whose values are only in the log.
+    fn fill_in_superseded<'p>(&self, pairs: Vec<&'p mut KeyValue>) -> Vec<(&'p mut KeyValue, Position)> {
+        let mut stored: Vec<_> = pairs.into_iter().filter_map(stored_position).collect();
+        if !stored.is_empty() {
+            let superseded = self.superseded.lock();
+            stored.retain_mut(|(pair, position)| match superseded.value(*position) {
+                Some(value) => {
+                    pair.value = Value::Resident(value);
+                    false
+                }
+                None => true,
+            });
+        }
+        stored
     }
 }
 
@@ -153,5 +187,46 @@ impl ValueSource for SharedState {
     fn value(&self, position: Position) -> Option<Bytes> {
         let read = || self.reader.values(&[position]).ok()?.pop().flatten();
         std::thread::scope(|scope| scope.spawn(read).join().ok().flatten())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use journal::MemoryJournal;
+    use model::{Effect, Event, KeyRange, LeaseId, RangeQuery, Version};
+
+    use super::*;
+    use crate::range_read::read_range;
+
+    fn put(number: i64, value: &'static str) -> Event {
+        Event {
+            key: Bytes::from_static(b"key"),
+            value: Bytes::from_static(value.as_bytes()),
+            version: Version {
+                position: Position(number),
+                mod_revision: Revision(number + 1),
+                create_revision: Revision(2),
+                version: number,
+                lease: LeaseId::NONE,
+            },
+        }
+    }
+
+    /// The log behind it is empty: what is not in memory is not found.
+    #[tokio::test]
+    async fn what_was_replaced_a_moment_ago_is_not_read_from_the_log() {
+        let shared = SharedState::new(State::default(), MemoryJournal::new().reader());
+        for event in [put(1, "first"), put(2, "second")] {
+            let previous = shared.write(|state| state.apply(&Effect::Key(event.clone())));
+            shared.keep_superseded(&[Change { event, previous }]);
+        }
+        let query = RangeQuery {
+            revision: Revision(2),
+            ..RangeQuery::new(KeyRange::Single(Bytes::from_static(b"key")))
+        };
+        let found = read_range(&shared, query.clone()).await.expect("in memory");
+        assert_eq!(found.kvs[0].value, Value::Resident(Bytes::from_static(b"first")));
+        shared.forget_superseded();
+        assert!(read_range(&shared, query).await.is_err(), "the log has no row");
     }
 }

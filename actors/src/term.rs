@@ -18,7 +18,7 @@ use crate::read_index::ReadIndex;
 use crate::revision_allocator::RevisionAllocator;
 use crate::shared_state::SharedState;
 use crate::write_batcher::{Abdicate, BatcherMeters, Drain, Elected, Tenure, WriteBatcher};
-use crate::writer::Writer;
+use crate::writer::{Alone, Writer};
 
 /// Starts the actors of one leadership on the write arbiter.
 pub(crate) type TermStarter = Box<dyn Fn(Box<dyn Journal>, Epoch) -> Term + Send + Sync>;
@@ -44,9 +44,11 @@ impl TermParts {
     ) -> (Mailbox<RevisionAllocator>, Mailbox<WriteBatcher>) {
         let epoch = self.shared.epoch();
         let (meters, keyspace) = (self.batcher_meters.clone(), self.keyspace);
+        // Where members elect who writes, a commit waits for others of them.
+        let alone = matches!(tenure, Tenure::Life).then(|| Alone::new(Arc::clone(&self.shared)));
         let batcher = Mailbox::new(
             place.start(move || {
-                let writer = Writer::new(journal, P::WRITER);
+                let writer = Writer::new(journal, P::writer(alone));
                 WriteBatcher::new(writer, tenure, epoch, meters, keyspace)
             }),
             self.batcher_meters.mailbox,

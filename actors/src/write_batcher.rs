@@ -52,6 +52,12 @@ pub struct Drain {
     pub done: oneshot::Sender<()>,
 }
 
+/// The server ends: make durable what was decided so far, take nothing more, and close the log.
+pub(crate) struct Close {
+    /// Told when the log is closed.
+    pub(crate) done: oneshot::Sender<()>,
+}
+
 /// Another member is to lead: refuse everything that the writer does not have yet.
 pub(crate) struct Abdicate;
 
@@ -115,6 +121,8 @@ pub(crate) struct Batch {
     pub(crate) effects: Vec<Effect>,
     pub(crate) settled: Vec<Settled>,
     bytes: usize,
+    /// Whether any of it came while another batch was being committed.
+    waited: bool,
 }
 
 impl Batch {
@@ -125,6 +133,11 @@ impl Batch {
             (decision.revision, decision.reply)
         });
         self.settled.push(Settled { outcome, ticket });
+    }
+
+    /// Whether it is one decision, for which the writer was free.
+    pub(crate) fn is_lone(&self) -> bool {
+        self.settled.len() == 1 && !self.waited
     }
 
     fn is_full(&self) -> bool {
@@ -162,8 +175,9 @@ pub struct WriteBatcher {
     draining: Vec<oneshot::Sender<()>>,
     keyspace: Mailbox<Keyspace>,
     tenure: Tenure,
-    /// Whether the leadership ends with the batch that is being committed.
-    abdicating: bool,
+    /// Set once nothing more is taken: what is told to who comes later. The log is closed after the batch that is
+    /// being committed.
+    closed_to: Option<RequestError>,
     itself: Option<Mailbox<Self>>,
 }
 
@@ -194,14 +208,14 @@ impl WriteBatcher {
             draining: Vec::new(),
             keyspace,
             tenure,
-            abdicating: false,
+            closed_to: None,
             itself: None,
         }
     }
 
     fn decided(&mut self, decided: Decided) {
-        if self.abdicating {
-            return decided.ticket.answer(Err(RequestError::LeaderChanged));
+        if let Some(error) = &self.closed_to {
+            return decided.ticket.answer(Err(error.clone()));
         }
         if decided.epoch != self.epoch {
             let void = "decided on a batch that was not stored".to_owned();
@@ -212,6 +226,7 @@ impl WriteBatcher {
         }
         if let Some(batch) = self.filling.back_mut() {
             batch.add(decided.outcome, decided.ticket);
+            batch.waited |= self.committing;
         }
         self.queue_flush();
     }
@@ -276,6 +291,7 @@ impl WriteBatcher {
     fn written(&mut self, written: Written) {
         self.committing = false;
         let Written { batch, result, took } = written;
+        self.writer.took(took);
         match result {
             Ok(()) => {
                 self.batches.record(batch.effects.len(), took);
@@ -319,7 +335,7 @@ impl WriteBatcher {
     }
 
     fn abdicate(&mut self) {
-        self.abdicating = true;
+        self.closed_to = Some(RequestError::LeaderChanged);
         mem::take(&mut self.filling)
             .into_iter()
             .for_each(|waiting| waiting.fail(&RequestError::LeaderChanged));
@@ -327,14 +343,22 @@ impl WriteBatcher {
     }
 
     fn drained(&mut self) {
+        if self.closed_to.is_some() {
+            self.end_tenure();
+        }
         for done in mem::take(&mut self.draining) {
             let _gone = done.send(());
         }
-        if self.abdicating
-            && let Tenure::Elected(elected) = mem::replace(&mut self.tenure, Tenure::Over)
-        {
-            self.close();
-            let _gone = elected.over.send(());
+    }
+
+    fn end_tenure(&mut self) {
+        match mem::replace(&mut self.tenure, Tenure::Over) {
+            Tenure::Elected(elected) => {
+                self.close();
+                let _gone = elected.over.send(());
+            }
+            Tenure::Life => self.close(),
+            Tenure::Over => {}
         }
     }
 
@@ -401,10 +425,41 @@ impl Handler<Envelope<Drain>> for WriteBatcher {
     }
 }
 
+impl Handler<Envelope<Close>> for WriteBatcher {
+    type Result = ();
+
+    fn handle(&mut self, envelope: Envelope<Close>, _: &mut Context<Self>) {
+        envelope.open(|close| {
+            self.closed_to = Some(RequestError::Stopped);
+            self.draining.push(close.done);
+            self.flush_and_settle();
+        });
+    }
+}
+
 impl Handler<Envelope<Abdicate>> for WriteBatcher {
     type Result = ();
 
     fn handle(&mut self, envelope: Envelope<Abdicate>, _: &mut Context<Self>) {
         envelope.open(|Abdicate| self.abdicate());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    impl Batch {
+        /// A batch of one decision.
+        pub(crate) fn of_one() -> Self {
+            let mut batch = Self::default();
+            batch.add(Err(Refusal::Compacted), Ticket::unanswered());
+            batch
+        }
+
+        /// The same, decided while another one was committed.
+        pub(crate) fn that_waited(self) -> Self {
+            Self { waited: true, ..self }
+        }
     }
 }

@@ -1,13 +1,19 @@
 //! The writer: the only one that writes the log, on a thread of its own. Owned by the write batcher, answers to it.
 
+mod alone;
+
+use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use journal::{AppendError, Journal};
+use parking_lot::Mutex;
 
 use crate::mailbox::Mailbox;
 use crate::write_batcher::{Batch, WriteBatcher};
+
+pub(crate) use alone::Alone;
 
 /// One batch is committed at a time, and the batcher keeps the next ones: nothing ever waits in the channel.
 const BATCHES_IN_FLIGHT: usize = 1;
@@ -25,10 +31,9 @@ pub struct Written {
 }
 
 /// Whether commits have a thread of their own.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum WriterPlace {
-    /// A thread: the actors go on while a batch is committed.
-    Thread,
+    /// A thread: the actors go on while a batch is committed. Unless a write is known to be alone.
+    Thread(Option<Alone>),
     /// The batcher's own: in a simulation nothing may happen at a time of its own.
     Inline,
 }
@@ -55,7 +60,7 @@ impl Writer {
     pub(crate) fn start(&mut self, batcher: Mailbox<WriteBatcher>) {
         *self = match std::mem::replace(self, Self::Gone) {
             Self::Waiting(journal, WriterPlace::Inline) => Self::Inline(journal, batcher),
-            Self::Waiting(journal, WriterPlace::Thread) => start_thread(journal, batcher),
+            Self::Waiting(journal, WriterPlace::Thread(alone)) => start_thread(journal, batcher, alone),
             started => started,
         };
     }
@@ -69,19 +74,36 @@ impl Writer {
         }
     }
 
+    /// Learns how long a batch took.
+    pub(crate) fn took(&mut self, took: Duration) {
+        if let Self::Thread(WriterThread {
+            alone: Some(alone), ..
+        }) = self
+        {
+            alone.took(took);
+        }
+    }
+
     /// Closes the log. It must not have a batch.
     pub(crate) fn close(&mut self) {
         *self = Self::Gone;
     }
 }
 
-fn start_thread(journal: Box<dyn Journal>, batcher: Mailbox<WriteBatcher>) -> Writer {
+fn start_thread(journal: Box<dyn Journal>, batcher: Mailbox<WriteBatcher>, alone: Option<Alone>) -> Writer {
     let (sender, receiver) = bounded(BATCHES_IN_FLIGHT);
-    let work = move || write_batches(journal, &receiver, &batcher);
+    let journal = Arc::new(Mutex::new(journal));
+    let work = {
+        let (journal, batcher) = (Arc::clone(&journal), batcher.clone());
+        move || write_batches(&journal, &receiver, &batcher)
+    };
     match std::thread::Builder::new().name("log-writer".into()).spawn(work) {
         Ok(thread) => Writer::Thread(WriterThread {
             batches: Some(sender),
             thread: Some(thread),
+            journal,
+            batcher,
+            alone,
         }),
         Err(error) => {
             tracing::error!(%error, "no thread for the log writer");
@@ -94,10 +116,18 @@ fn start_thread(journal: Box<dyn Journal>, batcher: Mailbox<WriteBatcher>) -> Wr
 pub(crate) struct WriterThread {
     batches: Option<Sender<Batch>>,
     thread: Option<JoinHandle<()>>,
+    /// Locked while a batch is written, and for upkeep.
+    journal: Arc<Mutex<Box<dyn Journal>>>,
+    batcher: Mailbox<WriteBatcher>,
+    alone: Option<Alone>,
 }
 
 impl WriterThread {
-    fn submit(&self, batch: Batch) {
+    fn submit(&mut self, batch: Batch) {
+        let alone = self.alone.as_mut().is_some_and(|alone| alone.expects(&batch));
+        if alone && let Some(mut journal) = self.journal.try_lock() {
+            return self.batcher.tell(write(journal.as_mut(), batch));
+        }
         let accepted = self
             .batches
             .as_ref()
@@ -119,19 +149,24 @@ impl Drop for WriterThread {
     }
 }
 
-fn write_batches(mut journal: Box<dyn Journal>, batches: &Receiver<Batch>, batcher: &Mailbox<WriteBatcher>) {
+fn write_batches(
+    journal: &Mutex<Box<dyn Journal>>,
+    batches: &Receiver<Batch>,
+    batcher: &Mailbox<WriteBatcher>,
+) {
     let mut since_upkeep = 0;
     loop {
         match batches.recv_timeout(IDLE) {
             Ok(batch) => {
-                batcher.tell(write(journal.as_mut(), batch));
+                let written = write(journal.lock().as_mut(), batch);
+                batcher.tell(written);
                 since_upkeep += 1;
                 if since_upkeep >= BATCHES_PER_UPKEEP {
                     since_upkeep = 0;
-                    upkeep(journal.as_mut());
+                    upkeep(journal.lock().as_mut());
                 }
             }
-            Err(RecvTimeoutError::Timeout) => while batches.is_empty() && upkeep(journal.as_mut()) {},
+            Err(RecvTimeoutError::Timeout) => while batches.is_empty() && upkeep(journal.lock().as_mut()) {},
             Err(RecvTimeoutError::Disconnected) => return,
         }
     }

@@ -162,9 +162,7 @@ impl Kv for KvService {
         request: Request<pb::CompactionRequest>,
     ) -> Result<Response<pb::CompactionResponse>, Status> {
         let request = request.into_inner();
-        let committed = self
-            .submit(Command::Compact(Revision(request.revision)))
-            .await?;
+        let committed = self.submit(Command::Compact(Revision(request.revision))).await?;
         if request.physical {
             self.context
                 .store()
