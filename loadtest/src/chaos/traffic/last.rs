@@ -95,7 +95,7 @@ async fn hashes(run: &Run, members: &[Member], revision: i64, deadline: Instant)
     loop {
         let mut hashes = Vec::new();
         for member in members {
-            hashes.push(hash(member, revision).await?);
+            hashes.push(hash(member, revision, deadline).await?);
         }
         let same = hashes
             .iter()
@@ -108,21 +108,33 @@ async fn hashes(run: &Run, members: &[Member], revision: i64, deadline: Instant)
     }
 }
 
-async fn hash(member: &Member, revision: i64) -> Result<Hash> {
-    let ask = async {
-        let connection = member.connect(LIMIT).await?;
-        let mut route = connection.route("/etcdserverpb.Maintenance/HashKV")?;
-        let answer = route.call(frame(&HashKvRequest { revision })).await?;
-        anyhow::Ok(decode::<HashKvResponse>(answer.take(usize::MAX))?)
+/// Asks until there is an answer: a member may have what it shows on disk a moment later.
+async fn hash(member: &Member, revision: i64, deadline: Instant) -> Result<Hash> {
+    let answer = loop {
+        match ask_hash(member, revision).await {
+            Err(error) if Instant::now() > deadline => {
+                return Err(error.context(format!("member {} does not tell its hash", member.number)));
+            }
+            Err(_) => tokio::time::sleep(GLANCE).await,
+            Ok(answer) => break answer,
+        }
     };
-    let answer = tokio::time::timeout(LIMIT, ask).await;
-    let answer = answer
-        .context("no answer in time")?
-        .with_context(|| format!("member {} does not tell its hash", member.number))?;
     Ok(Hash {
         member: member.number,
         revision,
         compact_revision: answer.compact_revision,
         hash: answer.hash,
     })
+}
+
+async fn ask_hash(member: &Member, revision: i64) -> Result<HashKvResponse> {
+    let ask = async {
+        let connection = member.connect(LIMIT).await?;
+        let mut route = connection.route("/etcdserverpb.Maintenance/HashKV")?;
+        let answer = route.call(frame(&HashKvRequest { revision })).await?;
+        anyhow::Ok(decode::<HashKvResponse>(answer.take(usize::MAX))?)
+    };
+    tokio::time::timeout(LIMIT, ask)
+        .await
+        .context("no answer in time")?
 }
