@@ -7,6 +7,7 @@ mod door;
 mod gateway;
 mod http;
 mod listeners;
+mod memory;
 mod metrics;
 mod notify;
 #[cfg(feature = "dqlite")]
@@ -80,7 +81,10 @@ fn serve(settings: Settings) -> Result<()> {
             server = Server::open(&settings, threads) => server?,
             _ = signals.next() => return Ok(()),
         };
-        server.run(settings, signals).await
+        tokio::select! {
+            outcome = server.run(settings, signals) => outcome,
+            () = memory::give_back() => Ok(()),
+        }
     })
     .context("cannot start the threads that serve connections")?
 }

@@ -17,6 +17,10 @@ pub enum Threads {
     Shared(ArbiterHandle),
 }
 
+/// Connections that are served before the actors on their thread have a turn again: one can have so much to do that
+/// writes would wait for all of them, at each step.
+const TASKS_PER_ROUND: u32 = 4;
+
 /// Runs a server on so many threads. It is told where the actors of its pipeline are to run.
 ///
 /// # Errors
@@ -30,6 +34,7 @@ pub fn serve_on<S: Future>(threads: usize, server: impl FnOnce(Threads) -> S) ->
         .worker_threads(threads)
         .thread_name("serve")
         .enable_all()
+        .event_interval(TASKS_PER_ROUND)
         .build()?;
     let runtime = Arc::new(runtime);
     let outcome = match threads {

@@ -20,7 +20,7 @@ use crate::measure::{Memory, process};
 use crate::scenario;
 
 /// How long a server has to put its memory and its files in order before they are measured.
-const SETTLING: Duration = Duration::from_secs(2);
+const SETTLING: Duration = Duration::from_secs(5);
 
 /// What every store is measured with.
 pub(super) struct Site<'a> {
