@@ -87,6 +87,11 @@ impl Gate {
         }
     }
 
+    /// Whether anything is under way.
+    pub(crate) fn is_busy(&self) -> bool {
+        self.in_flight.load(Relaxed) > 0
+    }
+
     /// What the gate shows at this moment.
     #[must_use]
     pub fn report(&self) -> GateReport {

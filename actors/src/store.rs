@@ -109,6 +109,12 @@ impl Store {
         self.clock.now_ms()
     }
 
+    /// Whether anything is on its way to the log.
+    #[must_use]
+    pub fn has_writes_under_way(&self) -> bool {
+        self.gate.is_busy()
+    }
+
     /// The raised alarms.
     #[must_use]
     pub fn alarms(&self) -> Vec<AlarmMember> {

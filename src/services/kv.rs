@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use actors::{Committed, RangeChunk, RangeChunks};
+use actors::{Committed, RangeChunk, RangeChunks, Store};
 use model::{Command, KeyRange, RangeQuery, RangeReply, Refusal, Reply, Revision, SortOrder, SortTarget};
 use proto::etcdserverpb as pb;
 use proto::etcdserverpb::kv_server::Kv;
@@ -58,11 +58,17 @@ impl KvService {
 /// in the connection's buffers.
 const PART_BYTES: usize = 512 << 10;
 /// Pairs of an answer that are read and written out where the call came in; more would keep other calls of the same
-/// connection waiting. A page of kube-apiserver's has 500.
+/// thread waiting. A page of kube-apiserver's has 500.
 const SHORT: i64 = 512;
+/// The same while writes are under way, which pass the thread more than once.
+const SHORT_BESIDE_WRITES: i64 = 64;
 
-fn may_be_long(query: &RangeQuery) -> bool {
-    let limited = (1..=SHORT).contains(&query.limit) && query.sort_order == SortOrder::None;
+fn may_be_long(query: &RangeQuery, store: &Store) -> bool {
+    let short = match store.has_writes_under_way() {
+        true => SHORT_BESIDE_WRITES,
+        false => SHORT,
+    };
+    let limited = (1..=short).contains(&query.limit) && query.sort_order == SortOrder::None;
     !(limited || query.count_only || matches!(query.range, KeyRange::Single(_)))
 }
 
@@ -77,7 +83,7 @@ impl Kv for KvService {
         let request = request.into_inner();
         let serializable = request.serializable;
         let query = convert::range_query(request).map_err(status::refused)?;
-        if may_be_long(&query) {
+        if may_be_long(&query, self.context.store()) {
             step_aside().await;
         }
         self.linearize_unless(serializable).await?;
