@@ -26,10 +26,12 @@ const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
 const LAST_WORDS_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long an HTTP/1.1 client may take to send a request's headers; etcd's figure.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(5 * 60);
-/// What a client may send on one stream before it must wait for us: a request of the default size at once.
-const STREAM_WINDOW: u32 = 2 << 20;
-/// The same for all streams of a connection, which bounds what a connection can make us hold.
-const CONNECTION_WINDOW: u32 = 4 << 20;
+/// What a client may send on one stream before it must wait for us, twice HTTP/2's default.
+const STREAM_WINDOW: u32 = 128 << 10;
+/// The same for all streams of a connection, which bounds what a connection can make us hold. The HTTP library ends a
+/// connection of which small frames are not read, when what they lack of 256 octets is half of this. A stream that is not
+/// read, because the client reads none of its answers, must fill its own window before that: with messages of 7 octets.
+const CONNECTION_WINDOW: u32 = 12 << 20;
 /// Streams that a client may open and reset before we looked at them; kube-apiserver drops watches by the hundred.
 const PENDING_RESETS: usize = 2048;
 

@@ -1,16 +1,31 @@
-//! A client that never reads its watch stream harms nobody and loses nothing.
+//! A client that never reads its stream harms nobody and loses nothing.
 
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt as _};
+use http_body_util::{BodyExt as _, StreamBody};
+use hyper::body::{Frame, Incoming};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use prost::Message as _;
+use proto::etcdserverpb::lease_client::LeaseClient;
 use proto::etcdserverpb::watch_client::WatchClient;
 use proto::etcdserverpb::watch_request::RequestUnion;
-use proto::etcdserverpb::{PutRequest, WatchCreateRequest, WatchRequest, WatchResponse};
+use proto::etcdserverpb::{
+    LeaseGrantRequest, LeaseKeepAliveRequest, PutRequest, WatchCreateRequest, WatchRequest, WatchResponse,
+};
+use tokio::net::TcpStream;
 use tonic::Streaming;
 
 use crate::support::{Server, grpc_channel, kv_client};
 
 const WRITES: i64 = 3000;
 const VALUE_BYTES: usize = 64 << 10;
+/// So many that neither their answers nor they themselves find room on the way.
+const KEEP_ALIVES: usize = 100_000;
 
 async fn watch_all(server: &Server) -> Streaming<WatchResponse> {
     let create = WatchCreateRequest {
@@ -82,4 +97,73 @@ async fn an_unread_stream_costs_little_memory_and_catches_up() {
         "the server holds {memory} MiB for a client that reads nothing"
     );
     read_all(idle).await;
+}
+
+/// Waits until nothing more is sent for a while: the client is held up, or through.
+async fn until_held_up(sent: &AtomicUsize) {
+    let (mut before, mut still) = (0, 0);
+    while still < 10 {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        let now = sent.load(Relaxed);
+        still = if now == before && now > 0 { still + 1 } else { 0 };
+        before = now;
+    }
+}
+
+/// A stream on which each message is a frame of its own, as with gRPC in Go. Returns the answer once its head is there.
+async fn keep_alive_stream<R>(server: &Server, requests: R) -> hyper::Response<Incoming>
+where
+    R: Stream<Item = LeaseKeepAliveRequest> + Send + 'static,
+{
+    let frames = requests.map(|request| {
+        let message = request.encode_to_vec();
+        let mut framed = vec![0, 0, 0, 0, u8::try_from(message.len()).expect("it is short")];
+        framed.extend(message);
+        Ok::<_, Infallible>(Frame::data(Bytes::from(framed)))
+    });
+    let tcp = TcpStream::connect(server.address()).await.unwrap();
+    let (mut sender, connection) = hyper::client::conn::http2::Builder::new(TokioExecutor::new())
+        .handshake(TokioIo::new(tcp))
+        .await
+        .unwrap();
+    tokio::spawn(connection);
+    let request = hyper::Request::post("http://server/etcdserverpb.Lease/LeaseKeepAlive")
+        .header("content-type", "application/grpc")
+        .header("te", "trailers")
+        .body(Box::pin(StreamBody::new(frames)))
+        .unwrap();
+    sender.send_request(request).await.unwrap()
+}
+
+/// The smallest message that there is, as often as the client likes: it fills its own window, and is not cut off for
+/// how little its frames hold, which would end all its other streams.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_that_asks_on_without_reading_has_to_wait_and_is_then_answered() {
+    let (server, _directory) = Server::fresh(&[]);
+    let lease = LeaseGrantRequest { id: 1, ttl: 600 };
+    let mut client = LeaseClient::new(grpc_channel(server.address()).await);
+    client.lease_grant(lease).await.unwrap();
+    let sent = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&sent);
+    let requests = tokio_stream::iter((0..KEEP_ALIVES).map(move |_| {
+        counter.fetch_add(1, Relaxed);
+        LeaseKeepAliveRequest { id: 1 }
+    }));
+    let answer = keep_alive_stream(&server, requests).await;
+    until_held_up(&sent).await;
+    let before = sent.load(Relaxed);
+    println!("{before} keep-alives sent and not one answer read");
+    assert!(
+        before < KEEP_ALIVES,
+        "the server takes all that nobody reads the answers of"
+    );
+    let answers = answer.into_body().collect().await.expect("the stream goes on");
+    assert_eq!(answers.trailers().unwrap()["grpc-status"], "0");
+    let answers = answers.to_bytes();
+    let length = 5 + usize::from(answers[4]);
+    assert_eq!(
+        answers.len(),
+        KEEP_ALIVES * length,
+        "each answer is as long as the first"
+    );
 }
