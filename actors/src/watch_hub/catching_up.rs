@@ -86,6 +86,8 @@ pub(super) struct LogReading {
     busy: bool,
     /// The last read failed; the next one has to wait.
     failed: bool,
+    /// It was said that reads fail, and none has succeeded since: without a leader they fail ten times a second.
+    said: bool,
     /// Where the next page begins if somebody needs it: like an elevator, so that those who are nearly
     /// there are not kept waiting by ever new ones who begin far back.
     cursor: Revision,
@@ -146,13 +148,18 @@ impl Hub {
         match page {
             Ok(page) => {
                 self.meter.pages_from_log.fetch_add(1, Relaxed);
+                if std::mem::take(&mut self.log_reading.said) {
+                    tracing::info!("history for watchers can be read again");
+                }
                 self.log_reading.cursor = page.to().next();
                 self.log_compacted = self.log_compacted.max(page.compact_revision());
                 self.cancel_compacted();
                 self.hand_out(page);
             }
             Err(error) => {
-                tracing::warn!(%error, "history for watchers could not be read, it will be tried again");
+                if !std::mem::replace(&mut self.log_reading.said, true) {
+                    tracing::warn!(%error, "history for watchers cannot be read, it is tried again and again");
+                }
                 self.meter.failed_reads.fetch_add(1, Relaxed);
                 self.log_reading.failed = true;
             }
