@@ -45,11 +45,11 @@ pub(crate) struct Server {
 impl Server {
     /// Opens the log, replays it and starts the pipeline.
     pub(crate) async fn open(settings: &Settings, threads: Threads) -> Result<Self> {
-        let pipeline = pipeline_settings(settings, threads);
         let begun = std::time::Instant::now();
         // Before anything looks for it: the lease clock is beside the log.
         make_directory(&settings.data_dir)
             .with_context(|| format!("cannot make the data directory {}", settings.data_dir.display()))?;
+        let pipeline = pipeline_settings(settings, threads);
         let server = match &settings.backend {
             Backend::Sqlite => Self::open_alone(settings, pipeline).await?,
             Backend::Dqlite(cluster) => Self::open_member(settings, cluster, pipeline).await?,
