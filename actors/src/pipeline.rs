@@ -258,7 +258,8 @@ impl Pipeline {
         Ok((pipeline, handle))
     }
 
-    /// Ends the pipeline: everything admitted is committed and answered, then the log is closed.
+    /// Ends the pipeline: everything admitted is committed and answered, then the log is closed. Blocks, and must not do so
+    /// on a thread that actors share.
     pub fn stop(mut self) {
         self.ending.wait();
         if let Some(stop) = self.stop.take() {

@@ -30,13 +30,11 @@ pub fn serve_on<S: Future>(threads: usize, server: impl FnOnce(Threads) -> S) ->
         1 => Builder::new_current_thread(),
         _ => Builder::new_multi_thread(),
     };
-    let runtime = builder
-        .worker_threads(threads)
-        .thread_name("serve")
-        .enable_all()
-        .event_interval(TASKS_PER_ROUND)
-        .build()?;
-    let runtime = Arc::new(runtime);
+    if threads == 1 {
+        builder.event_interval(TASKS_PER_ROUND);
+    }
+    builder.worker_threads(threads).thread_name("serve").enable_all();
+    let runtime = Arc::new(builder.build()?);
     let outcome = match threads {
         1 => System::with_tokio_rt(|| Arc::clone(&runtime))
             .block_on(async { server(Threads::Shared(Arbiter::current())).await }),
