@@ -295,7 +295,8 @@ pub(crate) struct ObservationFlags {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Resources")]
 pub(crate) struct ResourceFlags {
-    /// Threads that serve connections, and as many for long requests [default: half of the cores, four at most]
+    /// Threads that serve connections, and as many for long requests; one alone decides and applies as well [default:
+    /// half of the cores, four at most]
     #[arg(long, value_name = "N")]
     pub(crate) worker_threads: Option<usize>,
     /// Memory, in bytes, for current values; the rest is read from the log [default: chosen by the pipeline]
