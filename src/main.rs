@@ -83,7 +83,7 @@ fn serve(settings: Settings) -> Result<()> {
         };
         tokio::select! {
             outcome = server.run(settings, signals) => outcome,
-            () = memory::give_back() => Ok(()),
+            never = memory::give_back() => match never {},
         }
     })
     .context("cannot start the threads that serve connections")?

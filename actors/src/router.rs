@@ -221,9 +221,8 @@ impl Handler<Envelope<Again>> for Router {
 
 #[cfg(test)]
 mod tests {
-    use bytes::Bytes;
     use journal::MemoryJournal;
-    use model::{Effect, Event, LeaseId, Position, Reply, Revision, State, Version};
+    use model::{Effect, Reply, Revision, State};
     use tokio::sync::{oneshot, watch};
     use tokio::task::{LocalSet, yield_now};
 
@@ -231,6 +230,7 @@ mod tests {
     use crate::cluster::Patience;
     use crate::cluster::testing::{Puppet, Strings};
     use crate::gate::Gate;
+    use crate::testing;
 
     fn shared() -> Arc<SharedState> {
         SharedState::new(State::default(), MemoryJournal::new().reader())
@@ -255,20 +255,6 @@ mod tests {
         (Mailbox::new(router.start(), meter), strings)
     }
 
-    fn put(number: i64) -> Effect {
-        Effect::Key(Event {
-            key: Bytes::from_static(b"key"),
-            value: Bytes::from_static(b"value"),
-            version: Version {
-                position: Position(number),
-                mod_revision: Revision(number + 1),
-                create_revision: Revision(2),
-                version: number,
-                lease: LeaseId::NONE,
-            },
-        })
-    }
-
     /// A member that catches up hears of the compaction first, and of the history before it later.
     #[tokio::test]
     async fn a_compaction_is_answered_when_this_member_shows_what_was_there_before() {
@@ -288,6 +274,7 @@ mod tests {
                 reply: Reply::Done,
             };
             let _gone = done.send(Ok(Told::Committed(committed.clone())));
+            let put = |number| Effect::Key(testing::put(number, "value"));
             for effect in [Effect::Compacted(Revision(2)), put(1)] {
                 shared.write(|state| drop(state.apply(&effect)));
                 for _ in 0..100 {

@@ -193,24 +193,11 @@ impl ValueSource for SharedState {
 #[cfg(test)]
 mod tests {
     use journal::MemoryJournal;
-    use model::{Effect, Event, KeyRange, LeaseId, RangeQuery, Version};
+    use model::{Effect, KeyRange, RangeQuery};
 
     use super::*;
     use crate::range_read::read_range;
-
-    fn put(number: i64, value: &'static str) -> Event {
-        Event {
-            key: Bytes::from_static(b"key"),
-            value: Bytes::from_static(value.as_bytes()),
-            version: Version {
-                position: Position(number),
-                mod_revision: Revision(number + 1),
-                create_revision: Revision(2),
-                version: number,
-                lease: LeaseId::NONE,
-            },
-        }
-    }
+    use crate::testing::put;
 
     /// The log behind it is empty: what is not in memory is not found.
     #[tokio::test]

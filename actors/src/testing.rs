@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix::Actor;
+use bytes::Bytes;
 use journal::MemoryJournal;
-use model::Limits;
+use model::{Event, LeaseId, Limits, Position, Revision, Version};
 
 use crate::auto_compaction::AutoCompaction;
 use crate::batch_meter::BatchMeter;
@@ -76,4 +77,19 @@ pub(crate) fn allocator(shared: &Arc<SharedState>) -> Mailbox<RevisionAllocator>
         batcher,
     );
     Mailbox::new(allocator.start(), meter)
+}
+
+/// The put of a key that every put here is of: the log's row `number`, at the revision after it.
+pub(crate) fn put(number: i64, value: &'static str) -> Event {
+    Event {
+        key: Bytes::from_static(b"key"),
+        value: Bytes::from_static(value.as_bytes()),
+        version: Version {
+            position: Position(number),
+            mod_revision: Revision(number + 1),
+            create_revision: Revision(2),
+            version: number,
+            lease: LeaseId::NONE,
+        },
+    }
 }

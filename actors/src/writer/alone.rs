@@ -1,5 +1,5 @@
 //! Whether a write is alone: then it is committed where it was decided, instead of waking the writer's thread and being
-//! woken by it, which takes longer than many disks do.
+//! woken by it.
 //!
 //! Whoever comes meanwhile has to wait for that commit. So nobody must have come for a while, neither to write nor to
 //! read, and commits must be short.
@@ -12,7 +12,7 @@ use crate::write_batcher::Batch;
 
 /// Writes in a row that were alone before the next one is expected to be.
 const ALONE_BEFORE: u32 = 8;
-/// How long commits may take for it. A change of threads and back takes 50 to 100 microseconds.
+/// How long commits may take for it. A change of threads and back was seen to take 50 to 70 microseconds.
 const SHORT_COMMIT: Duration = Duration::from_micros(400);
 /// The newest commit counts for one part in so many of the mean.
 const MEAN_OF: u32 = 8;

@@ -31,8 +31,7 @@ impl MaintenanceService {
         Self { context }
     }
 
-    /// Carries an alarm action out, and tells whether it changed anything.
-    /// Whether anything changed, and the store's revision then.
+    /// Carries an alarm action out, and tells whether it changed anything, and the store's revision then.
     async fn change_alarm(&self, command: Command) -> Result<(bool, Revision), Status> {
         let committed = self
             .context
