@@ -26,6 +26,9 @@ const WRITES: i64 = 3000;
 const VALUE_BYTES: usize = 64 << 10;
 /// So many that neither their answers nor they themselves find room on the way.
 const KEEP_ALIVES: usize = 100_000;
+/// Octets of answers that the client takes in unread, on a stream and on all of a connection.
+const ANSWERS_WINDOW: u32 = 64 << 10;
+const CONNECTION_WINDOW: u32 = 12 << 20;
 
 async fn watch_all(server: &Server) -> Streaming<WatchResponse> {
     let create = WatchCreateRequest {
@@ -122,7 +125,10 @@ where
         Ok::<_, Infallible>(Frame::data(Bytes::from(framed)))
     });
     let tcp = TcpStream::connect(server.address()).await.unwrap();
+    // The client's library judges small frames that are not read as the server's does: here a stream's window fills first.
     let (mut sender, connection) = hyper::client::conn::http2::Builder::new(TokioExecutor::new())
+        .initial_stream_window_size(ANSWERS_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
         .handshake(TokioIo::new(tcp))
         .await
         .unwrap();
