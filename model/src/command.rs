@@ -104,7 +104,7 @@ pub struct Txn {
 pub struct LeaseGrant {
     /// The wanted identity; zero lets `chosen` be used.
     pub id: LeaseId,
-    /// An identity drawn at random by the caller, positive, for when `id` is zero.
+    /// An identity drawn by the caller, positive, for when `id` is zero.
     pub chosen: LeaseId,
     /// The wanted time to live, seconds.
     pub ttl: i64,

@@ -5,10 +5,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use actors::Store;
-use model::Revision;
+use model::{LeaseId, Revision};
 use proto::etcdserverpb::ResponseHeader;
 use tokio_util::sync::CancellationToken;
 
+use super::lease_ids::LeaseIds;
 #[cfg(feature = "dqlite")]
 use crate::cluster::ClusterChanges;
 
@@ -44,7 +45,6 @@ impl RequestLimits {
 }
 
 /// What the services need to know and to hold.
-#[derive(Clone)]
 pub struct Context {
     store: Store,
     member: MemberInfo,
@@ -55,6 +55,7 @@ pub struct Context {
     cluster: Option<Arc<ClusterChanges>>,
     cluster_id: u64,
     member_id: u64,
+    lease_ids: LeaseIds,
 }
 
 impl Context {
@@ -79,6 +80,7 @@ impl Context {
             cluster: None,
             cluster_id,
             member_id,
+            lease_ids: LeaseIds::new(),
         }
     }
 
@@ -94,6 +96,11 @@ impl Context {
     #[cfg(feature = "dqlite")]
     pub(super) fn cluster(&self) -> Option<&ClusterChanges> {
         self.cluster.as_deref()
+    }
+
+    /// An identity for a lease that is to be granted, in case its client names none.
+    pub(super) fn draw_lease_id(&self) -> LeaseId {
+        self.lease_ids.draw()
     }
 
     pub(super) fn store(&self) -> &Store {

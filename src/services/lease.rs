@@ -24,10 +24,9 @@ impl LeaseService {
 
 /// A grant that arrives now, with an identity drawn in case it names none.
 pub(super) fn grant_command(context: &Context, id: LeaseId, ttl: i64) -> Command {
-    let chosen = LeaseId(fastrand::i64(1..=i64::MAX));
     Command::LeaseGrant(LeaseGrant {
         id,
-        chosen,
+        chosen: context.draw_lease_id(),
         ttl,
         now_ms: context.store().lease_clock_ms(),
     })

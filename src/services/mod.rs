@@ -15,6 +15,7 @@ mod health;
 mod interceptor;
 mod kv;
 mod lease;
+mod lease_ids;
 mod lock;
 mod maintenance;
 mod request_size;
