@@ -201,6 +201,7 @@ async fn lay_foundation(settings: &Settings, cluster: &ClusterSettings) -> Resul
     let own = membership::Settings {
         node: Options {
             network_latency: cluster.election_timeout / LATENCIES_PER_ELECTION,
+            failure_domain: cluster.failure_domain,
             ..Options::default()
         },
         roles: Some(RoleSettings {

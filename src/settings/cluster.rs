@@ -43,6 +43,8 @@ pub(crate) struct ClusterSettings {
     pub(crate) voters: u32,
     /// Members that stand by with a replica of their own.
     pub(crate) standbys: u32,
+    /// What this member fails together with; votes are spread over these.
+    pub(crate) failure_domain: u64,
     /// Whether this member plays one of the next release, which knows a newer schema version.
     pub(crate) next_release: bool,
 }
@@ -189,6 +191,7 @@ fn cluster_settings(flags: ClusterFlags, name: &str, found: bool) -> Result<Clus
         election_timeout: Duration::from_millis(flags.election_timeout.max(1)),
         voters: voters(flags.voters)?,
         standbys: flags.standbys,
+        failure_domain: flags.failure_domain,
         next_release: flags.rehearse_next_release,
         listen: flags.listen_peer_urls,
     })
@@ -353,6 +356,7 @@ mod tests {
             voters: 3,
             rehearse_next_release: false,
             standbys: 0,
+            failure_domain: 0,
         }
     }
 

@@ -152,6 +152,9 @@ pub(crate) struct ClusterFlags {
     /// Members beyond the voters that keep a replica and take a voter's place when it fails
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(crate) standbys: u32,
+    /// What this member fails together with (a rack, a power line), by whatever number: votes are spread over them
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) failure_domain: u64,
     /// For rehearsals of an upgrade: knows one schema version of the log more than this release
     #[arg(long, hide = true)]
     pub(crate) rehearse_next_release: bool,

@@ -4,6 +4,7 @@
 mod backups;
 mod clocks;
 mod disks;
+mod failure_domains;
 mod killed;
 mod leases;
 mod membership;
