@@ -99,6 +99,16 @@ const MENDS: &[Mend] = &[
         },
         sound: |_| false,
     },
+    // A write in two hundred waits for a checkpoint of 4 MiB, on all nodes at once.
+    Mend {
+        name: "short-checkpoints",
+        edit: Edit {
+            file: "src/config.c",
+            expected: "#define DEFAULT_CHECKPOINT_THRESHOLD 1000\n",
+            change: Change::Instead(include_str!("../mends/short-checkpoints.c")),
+        },
+        sound: |file| !file.contains("#define DEFAULT_CHECKPOINT_THRESHOLD 1000"),
+    },
     // A follower reads up to a thousand frames of its write-ahead log for each transaction it applies.
     Mend {
         name: "bare-apply",

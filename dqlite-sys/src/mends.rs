@@ -20,6 +20,8 @@ pub enum Mend {
     ShrunkDump,
     /// A leader that is stopped while its disk is behind, and the others have committed without it, aborts the process.
     CanceledAppend,
+    /// All frames of the write-ahead log are copied at once, after 1,000 of them, while the node answers nobody.
+    ShortCheckpoints,
     /// A follower goes through its whole write-ahead log for each transaction it applies: up to 1,000 frames, a
     /// millisecond of CPU.
     BareApply,
@@ -27,7 +29,7 @@ pub enum Mend {
 
 impl Mend {
     /// Every one.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::WalIndex,
         Self::LongMessages,
         Self::FailedCreate,
@@ -36,6 +38,7 @@ impl Mend {
         Self::EarlyCheckpoint,
         Self::ShrunkDump,
         Self::CanceledAppend,
+        Self::ShortCheckpoints,
         Self::BareApply,
     ];
 }
@@ -52,6 +55,7 @@ pub const fn mended(mend: Mend) -> bool {
         Mend::EarlyCheckpoint => cfg!(dqlite_mend = "early-checkpoint"),
         Mend::ShrunkDump => cfg!(dqlite_mend = "shrunk-dump"),
         Mend::CanceledAppend => cfg!(dqlite_mend = "canceled-append"),
+        Mend::ShortCheckpoints => cfg!(dqlite_mend = "short-checkpoints"),
         Mend::BareApply => cfg!(dqlite_mend = "bare-apply"),
     }
 }

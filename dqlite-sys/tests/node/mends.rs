@@ -145,6 +145,28 @@ fn early_checkpoint_is_not_made_by_sqlite() {
     assert_eq!(client.integer("PRAGMA wal_autocheckpoint"), 0);
 }
 
+/// Without `short-checkpoints`, there are 400 frames and more.
+#[test]
+fn short_checkpoints_leave_few_frames() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let member = Member::first(folder.path());
+    let mut client = member.open();
+    client
+        .execute("CREATE TABLE blobs (value BLOB)")
+        .expect("a table");
+    for _ in 0..211 {
+        client
+            .execute("INSERT INTO blobs VALUES (randomblob(4000))")
+            .expect("a row");
+    }
+    let pages = client.integer("PRAGMA page_count");
+    let frames = frames_of_databases_with(pages);
+    assert!(
+        !frames.is_empty() && frames.iter().all(|frames| *frames < 110),
+        "{frames:?} frames, {pages} pages"
+    );
+}
+
 /// Without `shrunk-dump`, the dump writes the addresses of 2,500 pages where there is room for a few, and the process
 /// aborts.
 #[test]
@@ -269,6 +291,28 @@ fn sockets_to(address: SocketAddr) -> Vec<RawFd> {
     let peer = |file| with(file, |socket| socket.peer_addr().ok()?.as_socket());
     open.into_iter()
         .filter(|file| peer(*file) == Some(address))
+        .collect()
+}
+
+/// How many frames of the write-ahead log the databases of this process have that are so large: numbers 4 and 5 of the
+/// header of SQLite's index of the log.
+fn frames_of_databases_with(pages: i64) -> Vec<u32> {
+    let files = std::fs::read_dir("/proc/self/fd").expect("the files of this process");
+    let index = |file: std::io::Result<std::fs::DirEntry>| {
+        let path = file.ok()?.path();
+        let name = std::fs::read_link(&path).ok()?;
+        name.to_str()?.contains("dqlite-shm").then_some(())?;
+        std::fs::read(path).ok()
+    };
+    let numbers = |index: Vec<u8>| {
+        let number = |at: usize| Some(u32::from_ne_bytes(index.get(at..at + 4)?.try_into().ok()?));
+        Some((number(16)?, number(20)?))
+    };
+    files
+        .filter_map(index)
+        .filter_map(numbers)
+        .filter(|(_, size)| i64::from(*size) == pages)
+        .map(|(frames, _)| frames)
         .collect()
 }
 
