@@ -109,6 +109,61 @@ const MENDS: &[Mend] = &[
         },
         sound: |file| !file.contains("#define DEFAULT_CHECKPOINT_THRESHOLD 1000"),
     },
+    // A snapshot of the whole database follows on 1,024 transactions, however small they are.
+    Mend {
+        name: "sparing-snapshots",
+        edit: Edit {
+            file: "src/raft.h",
+            expected: "\t\tuint64_t reserved[7];\n\t} snapshot;\n",
+            change: Change::Instead(include_str!("../mends/sparing-snapshots-fields.c")),
+        },
+        sound: |_| false,
+    },
+    Mend {
+        name: "sparing-snapshots",
+        edit: Edit {
+            file: "src/raft/raft.c",
+            expected: "\tr->snapshot.put.data = NULL;\n",
+            change: Change::Before(include_str!("../mends/sparing-snapshots-begin.c")),
+        },
+        sound: |_| false,
+    },
+    Mend {
+        name: "sparing-snapshots",
+        edit: Edit {
+            file: "src/raft/replication.c",
+            expected: "\treq = (struct raft_apply *)getRequest(r, index, RAFT_COMMAND);\n",
+            change: Change::Before(include_str!("../mends/sparing-snapshots-applied.c")),
+        },
+        sound: |_| false,
+    },
+    Mend {
+        name: "sparing-snapshots",
+        edit: Edit {
+            file: "src/raft/replication.c",
+            expected: "\treturn true;\n}\n\n/*\n * When taking a snapshot, ownership",
+            change: Change::Before(include_str!("../mends/sparing-snapshots-due.c")),
+        },
+        sound: |_| false,
+    },
+    Mend {
+        name: "sparing-snapshots",
+        edit: Edit {
+            file: "src/raft/replication.c",
+            expected: "\tlogSnapshot(r->log, snapshot->index, trailingSize(r, snapshot));\n",
+            change: Change::Before(include_str!("../mends/sparing-snapshots-written.c")),
+        },
+        sound: |_| false,
+    },
+    Mend {
+        name: "sparing-snapshots",
+        edit: Edit {
+            file: "src/raft/snapshot.c",
+            expected: "\trv = r->fsm->restore(r->fsm, &snapshot->bufs[0]);\n",
+            change: Change::Before(include_str!("../mends/sparing-snapshots-restored.c")),
+        },
+        sound: |_| false,
+    },
     // A follower reads up to a thousand frames of its write-ahead log for each transaction it applies.
     Mend {
         name: "bare-apply",

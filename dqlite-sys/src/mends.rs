@@ -22,6 +22,8 @@ pub enum Mend {
     CanceledAppend,
     /// All frames of the write-ahead log are copied at once, after 1,000 of them, while the node answers nobody.
     ShortCheckpoints,
+    /// All of a database is written after 1,024 transactions, however small they are.
+    SparingSnapshots,
     /// A follower goes through its whole write-ahead log for each transaction it applies: up to 1,000 frames, a
     /// millisecond of CPU.
     BareApply,
@@ -29,7 +31,7 @@ pub enum Mend {
 
 impl Mend {
     /// Every one.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::WalIndex,
         Self::LongMessages,
         Self::FailedCreate,
@@ -39,6 +41,7 @@ impl Mend {
         Self::ShrunkDump,
         Self::CanceledAppend,
         Self::ShortCheckpoints,
+        Self::SparingSnapshots,
         Self::BareApply,
     ];
 }
@@ -56,6 +59,7 @@ pub const fn mended(mend: Mend) -> bool {
         Mend::ShrunkDump => cfg!(dqlite_mend = "shrunk-dump"),
         Mend::CanceledAppend => cfg!(dqlite_mend = "canceled-append"),
         Mend::ShortCheckpoints => cfg!(dqlite_mend = "short-checkpoints"),
+        Mend::SparingSnapshots => cfg!(dqlite_mend = "sparing-snapshots"),
         Mend::BareApply => cfg!(dqlite_mend = "bare-apply"),
     }
 }

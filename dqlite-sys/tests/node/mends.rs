@@ -177,7 +177,7 @@ fn shrunk_dump_of_a_database_that_became_smaller() {
     client
         .execute("CREATE TABLE blobs (value BLOB)")
         .expect("a table");
-    // More than the 1,000 frames after which the log is checkpointed.
+    // More than the frames after which the log is checkpointed.
     client
         .execute("INSERT INTO blobs VALUES (zeroblob(10485760))")
         .expect("a row");
@@ -190,6 +190,51 @@ fn shrunk_dump_of_a_database_that_became_smaller() {
         assert!(empty < 65_536 && message < 70_000, "{empty} in {message}");
     }
     assert_eq!(client.integer("SELECT count(*) FROM blobs"), 0);
+}
+
+/// Without `sparing-snapshots`, all 8 MiB are written a dozen times.
+#[test]
+fn sparing_snapshots_follow_on_a_quarter_of_the_last() {
+    const SMALL: &str = "INSERT INTO blobs VALUES (x'00')";
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut member = Member::create(1, "1", folder.path());
+    // After 16 entries, with 4,096 behind it.
+    // SAFETY: the node lives.
+    let code = unsafe {
+        dqlite_node_set_snapshot_params_v2(member.node(), 16, 4096, DQLITE_SNAPSHOT_TRAILING_DYNAMIC)
+    };
+    assert_eq!(code, DQLITE_OK);
+    assert_eq!(member.bind("@"), DQLITE_OK);
+    assert_eq!(member.start(), DQLITE_OK, "{}", member.errmsg());
+    let mut client = member.open();
+    let mut execute = |sql| client.execute(sql).expect("it is done");
+    execute("CREATE TABLE blobs (value BLOB)");
+    execute("INSERT INTO blobs VALUES (randomblob(8388608))");
+    // One of an empty database is there from the beginning.
+    while newest_snapshot(folder.path()) < Some(16) {
+        execute(SMALL);
+    }
+    let first = newest_snapshot(folder.path());
+    for _ in 0..200 {
+        execute(SMALL);
+    }
+    assert_eq!(
+        newest_snapshot(folder.path()),
+        first,
+        "200 transactions of a few pages"
+    );
+    execute("INSERT INTO blobs VALUES (randomblob(4194304))");
+    while newest_snapshot(folder.path()) == first {
+        execute(SMALL);
+    }
+}
+
+/// The entry up to which the newest snapshot in a folder goes; none if there is none.
+fn newest_snapshot(folder: &Path) -> Option<u64> {
+    let names = std::fs::read_dir(folder).expect("the folder");
+    let names = names.filter_map(|name| name.ok()?.file_name().into_string().ok());
+    let index = |name: String| name.strip_suffix(".meta")?.split('-').nth(2)?.parse().ok();
+    names.filter_map(index).max()
 }
 
 /// Without `canceled-append`, the process aborts when the leader stops.
