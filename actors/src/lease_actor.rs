@@ -42,8 +42,9 @@ pub use lease_meter::LeaseReport;
 const TICK_MAX: Duration = Duration::from_millis(500);
 /// And not more often than this: what is due in between is revoked together.
 const TICK_MIN: Duration = Duration::from_millis(50);
-/// Revocations under way at once: enough to fill some batches, little enough for clients to get in between.
-const REVOCATIONS_MAX: usize = 4096;
+/// Revocations under way at once: what a batch takes without clients' writes, which share it, noticing. With 4,096,
+/// the p99 of writes went from 11 to 200 ms while 10,000 leases expired.
+const REVOCATIONS_MAX: usize = 128;
 
 /// Renews a lease.
 pub(crate) struct KeepAlive {
@@ -306,6 +307,13 @@ impl LeaseActor {
         }
     }
 
+    /// Goes on with what is due when half of what was under way is done, so that the next batch finds some.
+    fn expire_more(&mut self) {
+        if self.revoking <= REVOCATIONS_MAX / 2 {
+            self.expire();
+        }
+    }
+
     /// A lease that is gone already is as good as one revoked now. Everything else is tried again.
     fn expired(&mut self, revoked: Revoked) {
         self.revoking -= 1;
@@ -313,6 +321,7 @@ impl LeaseActor {
             Ok(()) => {
                 self.failing = false;
                 self.leases.expired();
+                self.expire_more();
             }
             Err(RequestError::Refused(Refusal::LeaseNotFound)) => {}
             Err(error) => self.not_revoked(revoked.id, &error),
