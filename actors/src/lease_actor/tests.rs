@@ -105,7 +105,7 @@ async fn a_lease_expires_with_its_keys_in_one_revision_and_not_early() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn ten_thousand_leases_that_expire_in_one_second_cost_a_few_commits() {
+async fn ten_thousand_leases_that_expire_in_one_second_share_commits_that_are_no_larger_than_is_allowed() {
     const LEASES: i64 = 10_000;
     run_once(async |store| {
         for id in 1..=LEASES {
@@ -124,7 +124,8 @@ async fn ten_thousand_leases_that_expire_in_one_second_cost_a_few_commits() {
             (keys(&store).await, store.report().leases.expired),
             (0, LEASES.unsigned_abs())
         );
-        assert!(spent <= 40, "{spent} commits");
+        let few = LEASES.unsigned_abs() / REVOCATIONS_MAX as u64;
+        assert!((few..=2 * few + 20).contains(&spent), "{spent} commits");
     })
     .await;
 }
