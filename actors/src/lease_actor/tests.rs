@@ -105,7 +105,7 @@ async fn a_lease_expires_with_its_keys_in_one_revision_and_not_early() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn ten_thousand_leases_that_expire_in_one_second_share_commits_that_are_no_larger_than_is_allowed() {
+async fn ten_thousand_leases_that_expire_together_share_commits_of_a_bounded_size() {
     const LEASES: i64 = 10_000;
     run_once(async |store| {
         for id in 1..=LEASES {
