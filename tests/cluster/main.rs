@@ -7,6 +7,7 @@ mod disks;
 mod killed;
 mod leases;
 mod membership;
+mod old_directories;
 mod partitions;
 mod paused;
 mod slow_network;
