@@ -261,8 +261,14 @@ impl Server {
         #[cfg(feature = "dqlite")]
         let context = context.with_cluster(self.member.as_ref().map(ClusterMember::changes));
         let calls = Arc::new(RpcMetrics::new(settings.extensive_metrics)?);
-        let metrics = Arc::new(Metrics::new(Arc::clone(&calls)));
-        let site = Site::new(self.store.clone(), metrics, Arc::new(HealthMetrics::default()));
+        let metrics = Metrics::new(Arc::clone(&calls));
+        #[cfg(feature = "dqlite")]
+        let metrics = metrics.with_cluster(self.member.as_ref().map(ClusterMember::changes));
+        let site = Site::new(
+            self.store.clone(),
+            Arc::new(metrics),
+            Arc::new(HealthMetrics::default()),
+        );
         let services = Services::new(context);
         let mut pages = http::router(site.clone());
         if settings.gateway {
