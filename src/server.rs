@@ -30,10 +30,6 @@ const CATCH_UP_PATIENCE: Duration = Duration::from_secs(30);
 #[cfg(feature = "dqlite")]
 const CATCH_UP_PAUSE: Duration = Duration::from_millis(100);
 
-/// Why a member that is told so ends. etcd's ends as well.
-const REMOVED: &str = "this member has been removed from its cluster for good; to be a member again it must be added \
-                       anew, and start with an empty data directory";
-
 /// The pipeline with its log open.
 pub(crate) struct Server {
     pipeline: Pipeline,
@@ -88,7 +84,10 @@ impl Server {
         pipeline: actors::Settings,
     ) -> Result<Self> {
         let (running, pipeline, member) = ClusterMember::start(settings, cluster, pipeline).await?;
-        catch_up(member.store()).await;
+        tokio::select! {
+            () = catch_up(member.store()) => {}
+            () = running.removed() => {}
+        }
         Ok(Self {
             pipeline,
             store: member.store().clone(),
@@ -101,6 +100,15 @@ impl Server {
         anyhow::bail!(
             "this build has no Dqlite: `make build` makes one that has (cargo build --features dqlite)"
         )
+    }
+
+    /// Whether this member is known to have been removed from its cluster, if it has one.
+    fn is_removed(&self) -> bool {
+        #[cfg(feature = "dqlite")]
+        if let Some(member) = &self.member {
+            return member.is_removed();
+        }
+        false
     }
 
     /// Waits until this member has been removed from its cluster, if it has one.
@@ -125,7 +133,12 @@ impl Server {
     pub(crate) async fn run(self, settings: Settings, mut signals: Signals) -> Result<()> {
         let stopping = CancellationToken::new();
         let patience = settings.drain_timeout;
-        let serving = self.open_doors(&settings, &stopping);
+        let removed = || removed_for_good(&settings, self.store.identity().member_id);
+        let serving = if self.is_removed() {
+            Err(removed())
+        } else {
+            self.open_doors(&settings, &stopping)
+        };
         let outcome = match serving {
             Ok(serving) => {
                 let outcome = tokio::select! {
@@ -133,7 +146,7 @@ impl Server {
                         tracing::info!(signal, "stopping");
                         Ok(())
                     }
-                    () = self.removed() => Err(anyhow::anyhow!(REMOVED)),
+                    () = self.removed() => Err(removed()),
                     said = self.outdated() => Err(anyhow::anyhow!(said)),
                 };
                 stopping.cancel();
@@ -160,6 +173,15 @@ impl Server {
         tracing::info!("stopped");
         outcome
     }
+}
+
+/// Why a member that is told so ends. etcd's ends as well.
+fn removed_for_good(settings: &Settings, member_id: u64) -> anyhow::Error {
+    anyhow::anyhow!(
+        "data directory {} is that of member {member_id:x}, which has been removed from its cluster for good; to be a \
+         member again it must be added anew, and start with an empty data directory",
+        settings.data_dir.display()
+    )
 }
 
 /// A member that was away shows nothing older than what it showed before: it serves clients once it has what the
@@ -239,8 +261,14 @@ impl Server {
         #[cfg(feature = "dqlite")]
         let context = context.with_cluster(self.member.as_ref().map(ClusterMember::changes));
         let calls = Arc::new(RpcMetrics::new(settings.extensive_metrics)?);
-        let metrics = Arc::new(Metrics::new(Arc::clone(&calls)));
-        let site = Site::new(self.store.clone(), metrics, Arc::new(HealthMetrics::default()));
+        let metrics = Metrics::new(Arc::clone(&calls));
+        #[cfg(feature = "dqlite")]
+        let metrics = metrics.with_cluster(self.member.as_ref().map(ClusterMember::changes));
+        let site = Site::new(
+            self.store.clone(),
+            Arc::new(metrics),
+            Arc::new(HealthMetrics::default()),
+        );
         let services = Services::new(context);
         let mut pages = http::router(site.clone());
         if settings.gateway {

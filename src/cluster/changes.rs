@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actors::{Member, Peer as _, RequestError};
-use dqlite::membership::{ChangeError, Membership};
+use dqlite::membership::{ChangeError, Membership, Standing};
 use dqlite::node::generate_id;
 use dqlite::wire::{Role, Server};
 
@@ -78,6 +78,11 @@ impl ClusterChanges {
         let mut known = self.descriptions.complete(&self.directory, me, members).await;
         known.sort_unstable_by_key(|member| member.id);
         Ok(known)
+    }
+
+    /// Whether this member has no vote, as it last heard from the leader: within a second of the change.
+    pub(crate) fn is_learner(&self) -> bool {
+        *self.membership.standing().borrow() != Standing::Member(Role::Voter)
     }
 
     /// Adds a member that will be reached at this address, and returns its identity.

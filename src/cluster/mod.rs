@@ -139,6 +139,11 @@ impl ClusterMember {
         self.changes.clone()
     }
 
+    /// Whether this member is known to have been removed from its cluster.
+    pub(crate) fn is_removed(&self) -> bool {
+        *self.membership.standing().borrow() == Standing::Removed
+    }
+
     /// Waits until this member has been removed from its cluster.
     pub(crate) async fn removed(&self) {
         let mut standing = self.membership.standing();

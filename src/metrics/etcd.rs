@@ -25,9 +25,15 @@ const REQUESTS: &[(&str, &str)] = &[
 ];
 const NANOS_PER_MILLISECOND: f64 = 1e6;
 
-/// Writes the families.
-pub(super) fn write(page: &mut Exposition, store: &Store, report: &PipelineReport, calls: &RpcMetrics) {
-    write_server(page, store, report);
+/// Writes the families; `learner` is whether this member has no vote.
+pub(super) fn write(
+    page: &mut Exposition,
+    store: &Store,
+    report: &PipelineReport,
+    calls: &RpcMetrics,
+    learner: bool,
+) {
+    write_server(page, store, report, learner);
     write_requests(page, report, calls);
     write_disk(page, store, report);
     write_maintenance(page, report, calls);
@@ -36,7 +42,7 @@ pub(super) fn write(page: &mut Exposition, store: &Store, report: &PipelineRepor
     write_leases(page, report);
 }
 
-fn write_server(page: &mut Exposition, store: &Store, report: &PipelineReport) {
+fn write_server(page: &mut Exposition, store: &Store, report: &PipelineReport, learner: bool) {
     let minor = CLUSTER_VERSION
         .rsplit_once('.')
         .map_or(CLUSTER_VERSION, |(minor, _)| minor);
@@ -62,7 +68,7 @@ fn write_server(page: &mut Exposition, store: &Store, report: &PipelineReport) {
         page.family(name, "gauge", help);
         page.sample(name, &[label], 1);
     }
-    write_leadership(page, store, report);
+    write_leadership(page, store, report, learner);
     write_proposals(page, report);
     let quota = report.quota_bytes.unwrap_or(0);
     page.gauge(
@@ -73,7 +79,7 @@ fn write_server(page: &mut Exposition, store: &Store, report: &PipelineReport) {
 }
 
 /// A member that is alone leads from the start, which is the one change of leader it has seen.
-fn write_leadership(page: &mut Exposition, store: &Store, report: &PipelineReport) {
+fn write_leadership(page: &mut Exposition, store: &Store, report: &PipelineReport, learner: bool) {
     let leader = store.leader_id();
     page.gauge(
         "etcd_server_has_leader",
@@ -88,7 +94,7 @@ fn write_leadership(page: &mut Exposition, store: &Store, report: &PipelineRepor
     page.gauge(
         "etcd_server_is_learner",
         "Whether or not this member is a learner. 1 if is, 0 otherwise.",
-        0,
+        u64::from(learner),
     );
     page.counter(
         "etcd_server_leader_changes_seen_total",

@@ -98,6 +98,15 @@ impl Context {
         self.cluster.as_deref()
     }
 
+    /// Whether this member has no vote. A server that is alone has the only one.
+    pub(super) fn is_learner(&self) -> bool {
+        #[cfg(feature = "dqlite")]
+        if let Some(changes) = self.cluster() {
+            return changes.is_learner();
+        }
+        false
+    }
+
     /// An identity for a lease that is to be granted, in case its client names none.
     pub(super) fn draw_lease_id(&self) -> LeaseId {
         self.lease_ids.draw()

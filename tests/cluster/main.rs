@@ -8,6 +8,7 @@ mod failure_domains;
 mod killed;
 mod leases;
 mod membership;
+mod old_directories;
 mod partitions;
 mod paused;
 mod slow_network;

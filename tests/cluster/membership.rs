@@ -2,7 +2,7 @@
 
 use etcd_client::{Client, MemberAddOptions};
 
-use crate::support::calls::{reason, within};
+use crate::support::calls::{PATIENCE, reason, within};
 use crate::support::load::equal_hashes;
 use crate::support::{Cluster, Load, Plan, eventually, get, put, trust};
 
@@ -88,6 +88,7 @@ async fn a_fourth_member_is_added_then_started() {
     let id = added.member().expect("a member").id();
     let again = within(client.member_add([url], None)).await.unwrap_err();
     assert_eq!(again, "etcdserver: Peer URLs already exists");
+    cannot_lead(&mut cluster, id).await;
     let list = format!("--initial-cluster={}", cluster.list(&[0, 1, 2, 3]));
     cluster.nodes[fourth].start(&[&list, "--initial-cluster-state=existing"]);
     cluster.serves(fourth).await;
@@ -98,11 +99,63 @@ async fn a_fourth_member_is_added_then_started() {
     load.check(&cluster, &[0, 1, 2]).await;
     let newest = get(&mut own, "/none").await.expect("it serves").revision;
     equal_hashes(&cluster, &[0, 1, 2, fourth], newest).await;
-    promoted_and_kept(&mut client, id).await;
+    statuses_are_true(&cluster).await;
+    promoted(&mut client, id).await;
+    let voter = cluster.leader().await;
+    let voter = cluster.id(voter).await;
+    let said = within(client.member_promote(voter)).await.unwrap_err();
+    assert_eq!(said, "etcdserver: can only promote a learner member");
+    statuses_are_true(&cluster).await;
 }
 
-/// A learner that has caught up is promoted; one that is a voter cannot be.
-async fn promoted_and_kept(client: &mut Client, id: u64) {
+/// The leader hands over to voters only.
+async fn cannot_lead(cluster: &mut Cluster, learner: u64) {
+    let begun = std::time::Instant::now();
+    loop {
+        let leader = cluster.leader().await;
+        let mut client = cluster.client(leader).await;
+        match within(client.move_leader(learner)).await.map(drop) {
+            // Another leads since it was asked.
+            Err(said) if said == "etcdserver: not leader" => assert!(begun.elapsed() < PATIENCE, "{said}"),
+            outcome => return assert_eq!(outcome, Err("etcdserver: bad leader transferee".to_owned())),
+        }
+    }
+}
+
+/// What members say of themselves is what the list of members says of them; of four, one has no vote.
+async fn statuses_are_true(cluster: &Cluster) {
+    eventually(|| async {
+        let list = within(cluster.client(0).await.member_list()).await?;
+        let mut learners: Vec<_> = list
+            .members()
+            .iter()
+            .filter(|member| member.is_learner())
+            .collect();
+        let (Some(learner), []) = (learners.pop(), &learners[..]) else {
+            return Err(format!("one learner: {list:?}"));
+        };
+        let mut leaders = Vec::new();
+        for index in 0..cluster.nodes.len() {
+            let status = cluster.status(index).await?;
+            let learns = status.header().expect("a header").member_id() == learner.id();
+            let metric = cluster.metric(index, "etcd_server_is_learner").await?;
+            if status.is_learner() != learns || metric != u8::from(learns).to_string() {
+                return Err(format!("member {index} learns, {learns}: {metric}, {status:?}"));
+            }
+            assert!(status.db_size() > 0, "{status:?}");
+            leaders.push((status.leader(), status.raft_term()));
+        }
+        leaders.dedup();
+        match leaders[..] {
+            [(1.., 1..)] => Ok(()),
+            _ => Err(format!("the same leader and term: {leaders:?}")),
+        }
+    })
+    .await;
+}
+
+/// A learner that has caught up is promoted.
+async fn promoted(client: &mut Client, id: u64) {
     match client.member_promote(id).await {
         Ok(answer) => {
             let member = answer.members().iter().find(|member| member.id() == id);

@@ -52,6 +52,8 @@ struct Past {
     has_log: bool,
     bootstrapping: bool,
     joining: bool,
+    /// The members on disk are those that a leader told, and the node has been one of them.
+    removed: bool,
     role: Option<Role>,
 }
 
@@ -69,6 +71,9 @@ async fn resume(
         });
     }
     let past = past(directory, server.id).await?;
+    if past.removed {
+        return Err(StartError::Removed { path, id: server.id });
+    }
     if past.joining && bootstraps(server.id) {
         return Err(StartError::BootstrapIdentity { path });
     }
@@ -86,10 +91,13 @@ async fn past(directory: &Arc<DataDirectory>, id: u64) -> Result<Past, StartErro
     let past = on_disk(directory, move |directory| {
         let members = directory.members()?;
         let own = members.iter().find(|member| member.id == id);
+        let bootstrapping = directory.is_pending(Pending::Bootstrap);
+        let joining = directory.is_pending(Pending::Join);
         Ok(Past {
             has_log: directory.has_log()?,
-            bootstrapping: directory.is_pending(Pending::Bootstrap),
-            joining: directory.is_pending(Pending::Join),
+            bootstrapping,
+            joining,
+            removed: !bootstrapping && !joining && !members.is_empty() && own.is_none(),
             role: own.map(|member| member.role),
         })
     });

@@ -8,7 +8,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::ChangeError;
-use super::context::Context;
+use super::context::{ANSWER, Context};
 use super::line::Line;
 use crate::client::{Client, Error};
 use crate::wire::{Member, Role, Server};
@@ -64,7 +64,13 @@ impl Leader {
         match members.iter().find(|member| member.id == id) {
             None => Err(ChangeError::NotAMember(id)),
             Some(member) if member.role == role => Ok(()),
-            Some(_) => self.make(&Change::Assign(id, role), deadline).await,
+            Some(member) => {
+                if role != Role::Spare {
+                    let line = self.context.line(&member.address, ANSWER);
+                    refuse_stand_in(line, id, deadline).await?;
+                }
+                self.make(&Change::Assign(id, role), deadline).await
+            }
         }
     }
 
@@ -170,6 +176,15 @@ impl Leader {
         let kept = self.line.take().filter(|line| line.address() == address);
         let line = kept.unwrap_or_else(|| self.context.line(&address, CATCH_UP));
         self.line.insert(line).client().await
+    }
+}
+
+/// Refuses to go on if another node is where a member should be. Whoever cannot be reached is left to the leader, which
+/// sees whether it catches up.
+async fn refuse_stand_in(mut line: Line, id: u64, deadline: Deadline) -> Result<(), ChangeError> {
+    match deadline.within(line.somebody_else(id)).await? {
+        Ok(Some(error)) => Err(ChangeError::Refused(error)),
+        Ok(None) | Err(_) => Ok(()),
     }
 }
 

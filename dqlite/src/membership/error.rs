@@ -38,6 +38,19 @@ pub enum StartError {
         /// The node's identity.
         id: u64,
     },
+    /// The node was told that it has been removed from its cluster. Its address may be another member's by now,
+    /// which it must not be taken for.
+    #[error(
+        "data directory {} is that of member {id:x}, which has been removed from its cluster for good; to be a member \
+         again it must be added anew, and start with an empty data directory",
+        path.display()
+    )]
+    Removed {
+        /// The data directory.
+        path: PathBuf,
+        /// The node's identity.
+        id: u64,
+    },
     /// The data directory is empty, and the cluster has a member at this address, which is not new: its data
     /// was lost. Remove that member, and let the node join under a new identity.
     #[error(

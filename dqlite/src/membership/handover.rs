@@ -104,10 +104,7 @@ async fn ask(context: &Context, members: &[Member]) -> Vec<Node> {
     for member in members.iter().cloned() {
         let mut line = context.line(&member.address, ANSWER);
         asked.spawn(async move {
-            let metadata = match line.client().await {
-                Ok(client) => client.describe().await,
-                Err(error) => Err(error),
-            };
+            let metadata = line.describe(member.id).await;
             node(&member, metadata.ok())
         });
     }

@@ -121,6 +121,9 @@ impl Keeper {
         if let Some(members) = self.ask_others().await
             && self.context.own_role(&members).is_none()
         {
+            if let Err(error) = self.context.store_members(members.clone()).await {
+                tracing::warn!(%error, "the next start will not know that this node was removed");
+            }
             self.stand(&members);
         }
     }

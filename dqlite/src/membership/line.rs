@@ -1,9 +1,10 @@
 //! A connection that is kept, and made again when it broke.
 
+use std::io;
 use std::sync::Arc;
 
 use super::context::Reach;
-use crate::client::{Client, Error, Options};
+use crate::client::{Client, Error, Metadata, Options};
 
 /// A line to the node at one address.
 #[derive(Debug)]
@@ -36,5 +37,28 @@ impl Line {
             None => Client::connect(&*self.reach, &self.address, self.options).await?,
         };
         Ok(self.client.insert(client))
+    }
+
+    /// What a member says of itself. An error if another node answers in its place.
+    pub(super) async fn describe(&mut self, id: u64) -> Result<Metadata, Error> {
+        match self.somebody_else(id).await? {
+            Some(error) => Err(error),
+            None => self.client().await?.describe().await,
+        }
+    }
+
+    /// Why the node at this address is not the member `id`, if it is not: it takes itself for another, as a member does
+    /// that was removed and is started again where a new one is to be. Raft ignores what it says. But were the new one
+    /// given a role for it, it could not begin without a log any more, and it has none yet. It knows nobody at its
+    /// address itself until it has the log that says so.
+    pub(super) async fn somebody_else(&mut self, id: u64) -> Result<Option<Error>, Error> {
+        let members = self.client().await?.cluster().await?;
+        let here = members.iter().find(|member| member.address == self.address);
+        let other = here.filter(|member| member.id != id);
+        Ok(other.map(|other| {
+            let (other, address) = (other.id, &self.address);
+            let said = format!("node {other:x} is at {address}, where node {id:x} should be");
+            io::Error::other(said).into()
+        }))
     }
 }

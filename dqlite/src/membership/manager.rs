@@ -109,7 +109,7 @@ impl Manager {
             let mut line = kept.unwrap_or_else(|| self.context.line(&member.address, ANSWER));
             let id = member.id;
             asked.spawn(async move {
-                let answer = describe(&mut line).await;
+                let answer = line.describe(id).await;
                 (id, line, answer)
             });
         }
@@ -179,8 +179,4 @@ impl Contact {
             _ => Health::Wavering,
         }
     }
-}
-
-async fn describe(line: &mut Line) -> Result<Metadata, Error> {
-    line.client().await?.describe().await
 }

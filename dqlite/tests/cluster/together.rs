@@ -2,7 +2,7 @@ use std::time::{Duration, Instant};
 
 use dqlite::client::{Client, Options as ClientOptions};
 use dqlite::dial::Dialer;
-use dqlite::membership::{ChangeError, Origin, RoleSettings, Standing};
+use dqlite::membership::{ChangeError, Origin, RoleSettings, Standing, StartError};
 use dqlite::wire::{Role, Server};
 
 use crate::certificates::Authority;
@@ -155,13 +155,45 @@ async fn a_removed_member_knows_it_and_stays_out() {
             .all(|member| member.id != removed)
     );
     let (mut place, peer) = three.take(removed);
-    peer.stop().await;
-    let back = place.resume().await;
-    back.until_standing(|standing| *standing == Standing::Removed)
+    peer.until_standing(|standing| *standing == Standing::Removed)
         .await;
     three.peers[0].write("without it").await;
     assert_eq!(three.peers[0].members().await.len(), 2);
-    assert!(!back.holds("without it").await);
+    assert!(!peer.holds("without it").await);
+    peer.stop().await;
+    let settings = place.settings(Origin::Nowhere);
+    let error = place.start(settings).await.err().unwrap();
+    assert!(
+        matches!(error, StartError::Removed { id, .. } if id == removed),
+        "{error}"
+    );
+}
+
+/// It was away when it was removed and another was added at its address: it is told so, and nobody takes it for that one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_removed_member_is_not_taken_for_its_successor() {
+    let mut three = Three::start().await;
+    let removed = three.peers[2].id();
+    let (mut place, peer) = three.take(removed);
+    peer.stop().await;
+    let leader = &three.peers[1].membership;
+    leader.remove(removed, PATIENCE).await.unwrap();
+    let successor = Server {
+        id: 77,
+        address: place.address.clone(),
+    };
+    leader.add(&successor, PATIENCE).await.unwrap();
+    let back = place.resume().await;
+    let error = leader.assign(77, Role::Standby, PATIENCE).await.unwrap_err();
+    assert!(
+        matches!(error, ChangeError::Refused(_)) && error.to_string().contains("where node 4d should be"),
+        "{error}"
+    );
+    back.until_standing(|standing| *standing == Standing::Removed)
+        .await;
+    let members = three.peers[0].members().await;
+    let listed = members.iter().find(|member| member.id == 77).unwrap();
+    assert_eq!(listed.role, Role::Spare, "{members:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

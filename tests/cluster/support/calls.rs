@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use etcd_client::{Client, ConnectOptions, Error, GetOptions};
+use etcd_client::{Client, ConnectOptions, Error, GetOptions, GetResponse};
 
 /// Machines that run tests are busy; what takes longer than this does not happen.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
@@ -72,12 +72,17 @@ pub(crate) async fn get_serializable(client: &mut Client, key: &str) -> Result<F
 
 async fn read(client: &mut Client, key: &str, options: Option<GetOptions>) -> Result<Found, String> {
     let answer = within(client.get(key, options)).await?;
+    Ok(found(&answer))
+}
+
+/// What an answer says of its one key.
+pub(crate) fn found(answer: &GetResponse) -> Found {
     let value = answer.kvs().first();
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    Ok(Found {
+    Found {
         revision: answer.header().expect("a header").revision(),
         value: value.map(|found| (text(found.value()), found.mod_revision())),
-    })
+    }
 }
 
 /// Waits until something is so. `look` says what it waits for, or returns what came.

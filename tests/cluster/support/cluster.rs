@@ -1,10 +1,13 @@
 //! Some members that make one cluster.
 
+use std::io;
 use std::net::TcpListener;
 use std::path::Path;
 
 use etcd_client::{Client, StatusResponse};
 use tempfile::TempDir;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 
 use super::calls::{client, eventually, get, within};
 use super::certificates::Authority;
@@ -154,6 +157,24 @@ impl Cluster {
     pub(crate) async fn status(&self, index: usize) -> Result<StatusResponse, String> {
         let mut client = self.client(index).await;
         within(client.status()).await
+    }
+
+    /// The value of a metric without labels, as a member's page for Prometheus has it.
+    pub(crate) async fn metric(&self, index: usize, name: &str) -> Result<String, String> {
+        let page = self.metrics(index).await.map_err(|error| error.to_string())?;
+        let named = |line: &str| Some(line.strip_prefix(name)?.strip_prefix(' ')?.trim().to_owned());
+        page.lines()
+            .find_map(named)
+            .ok_or_else(|| format!("{name} in {page}"))
+    }
+
+    async fn metrics(&self, index: usize) -> io::Result<String> {
+        let mut stream = TcpStream::connect((&*self.nodes[index].host, 2379)).await?;
+        let request = "GET /metrics HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
+        stream.write_all(request.as_bytes()).await?;
+        let mut page = String::new();
+        stream.read_to_string(&mut page).await?;
+        Ok(page)
     }
 
     /// A member's identity.

@@ -130,6 +130,11 @@ impl Load {
         self.records.operations.lock().clone()
     }
 
+    /// Has what others did checked with the rest.
+    pub(crate) fn include(&self, operations: impl IntoIterator<Item = Operation>) {
+        self.records.operations.lock().extend(operations);
+    }
+
     /// What was said of writes that were not acknowledged, each with how often.
     pub(crate) fn refusals(&self) -> BTreeMap<String, usize> {
         let mut refusals = BTreeMap::new();

@@ -9,8 +9,11 @@ pub(crate) mod load;
 pub(crate) mod network;
 pub(crate) mod node;
 pub(crate) mod relay;
+pub(crate) mod sockets;
+pub(crate) mod steady;
 pub(crate) mod trust;
 
 pub(crate) use calls::{eventually, get, put};
 pub(crate) use cluster::{Cluster, Plan};
 pub(crate) use load::Load;
+pub(crate) use steady::Steady;
