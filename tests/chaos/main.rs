@@ -83,6 +83,19 @@ fn everything_holds_when_the_power_of_three_members_goes() {
     assert!(power_losses(3, Power::Posix, 4).holds());
 }
 
+/// Everything that can happen to a member and to the network between them, one after the other. It takes namespaces,
+/// as losses of power do.
+#[cfg(feature = "dqlite")]
+#[test]
+fn everything_holds_when_members_are_cut_off_slow_and_full() {
+    let outcome = hurt(&Plan {
+        duration: Duration::from_secs(50),
+        faults: vec![Kind::Kill, Kind::Pause, Kind::Partition, Kind::Slow, Kind::Disk],
+        ..plan(3, ProfileName::Kubernetes, 11)
+    });
+    assert!(outcome.holds());
+}
+
 /// The planted fault: a disk that answers before it has synced makes a server of this one that acknowledges too early.
 #[test]
 fn what_was_acknowledged_too_early_is_missed() {
