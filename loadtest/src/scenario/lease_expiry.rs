@@ -1,6 +1,6 @@
 //! Mass expiry: --keys leases with a key each, renewed at once so that they are due together. One client watches the keys
 //! go, others write meanwhile. An operation `expiry` is one key; its latency counts from the moment at which its lease was
-//! due. The run ends when all are gone.
+//! due. One that is gone before that is an error. The run ends when all are gone.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -23,7 +23,10 @@ use crate::load::{Outcome, Scenario, Worker, empty};
 /// Grants in flight while preparing.
 const LANES: usize = 64;
 
-/// Seconds that every lease lives: longer than granting all of them takes.
+/// How long every lease lives: longer than granting all of them takes.
+const LIFE: Duration = Duration::from_secs(TIME_TO_LIVE.unsigned_abs());
+
+/// The same in seconds.
 const TIME_TO_LIVE: i64 = 20;
 
 /// Keys that are put with their leases in one transaction: below the 128 that etcd allows.
@@ -87,11 +90,10 @@ impl Scenario for LeaseExpiry {
             return Ok(Client::Writes(self.put.worker(index, connections).await?, stage));
         }
         let events = watch::open(&connections[0], &self.ground.keys.kind(KIND)).await?;
-        let last = renew_all(&connections[0], &self.leases).await?;
+        let lives = renew_all(&connections[0], &self.leases).await?;
         Ok(Client::Watches(Witness {
             events,
-            due: last + Duration::from_secs(TIME_TO_LIVE.unsigned_abs()),
-            left: self.leases.len(),
+            lives: Lives { lives, over: 0 },
             stage,
         }))
     }
@@ -128,26 +130,75 @@ fn leased(key: &Bytes, lease: i64) -> RequestOp {
     }
 }
 
-/// Renews all leases over one stream, many at once; returns when the last renewal was confirmed.
-async fn renew_all(connection: &Connection, leases: &[i64]) -> Result<Instant> {
+/// Renews all leases over one stream, many at once; returns when each can and must end.
+async fn renew_all(connection: &Connection, leases: &[i64]) -> Result<Vec<Life>> {
     let mut stream = connection
         .route("/etcdserverpb.Lease/LeaseKeepAlive")?
         .stream()
         .await?;
+    let mut lives = Vec::with_capacity(leases.len());
     for some in leases.chunks(AHEAD) {
+        let mut sent = Vec::with_capacity(some.len());
         for id in some {
+            sent.push(Instant::now());
             stream.send(frame(&LeaseKeepAliveRequest { id: *id }))?;
         }
-        for _ in some {
+        for sent in sent {
             let answer = stream.next().await?.context("a keep-alive stream has ended")?;
             let ttl = decode::<LeaseKeepAliveResponse>(answer)?.ttl;
             anyhow::ensure!(
                 ttl > 0,
                 "a lease is gone before all are granted: use fewer --keys"
             );
+            lives.push(Life {
+                earliest: sent + LIFE,
+                due: Instant::now() + LIFE,
+            });
         }
     }
-    Ok(Instant::now())
+    Ok(lives)
+}
+
+/// When a lease ends. It was renewed between two moments that are known here.
+#[derive(Clone, Copy, Debug)]
+struct Life {
+    /// Not before, counted from the request.
+    earliest: Instant,
+    /// From here on it is late, counted from the answer.
+    due: Instant,
+}
+
+/// All leases, those first that were renewed first, and how many of them are gone.
+struct Lives {
+    lives: Vec<Life>,
+    over: usize,
+}
+
+impl Lives {
+    fn are_over(&self) -> bool {
+        self.over == self.lives.len()
+    }
+
+    /// When the last of them is due.
+    fn last_due(&self) -> Instant {
+        self.lives.last().map_or_else(Instant::now, |life| life.due)
+    }
+
+    /// Takes so many more as gone, which was seen at this moment; returns when they were due, and when they were seen. Which
+    /// of them they are does not matter: at no moment may more be gone than can have come to their end.
+    fn end(&mut self, leases: usize, seen: Instant) -> Result<Vec<(Instant, Instant)>, CallError> {
+        let Some(ended) = self.lives.get(self.over..self.over + leases) else {
+            return Err(CallError::Wrong("more keys go than there are leases".to_owned()));
+        };
+        self.over += leases;
+        if let Some(life) = ended.iter().rfind(|life| seen < life.earliest) {
+            let early = life.earliest.duration_since(seen).as_millis();
+            return Err(CallError::Wrong(format!(
+                "a lease is gone {early} ms before its time"
+            )));
+        }
+        Ok(ended.iter().map(|life| (life.due, seen)).collect())
+    }
 }
 
 /// One client.
@@ -161,8 +212,7 @@ pub(crate) enum Client {
 /// The client that watches keys go.
 pub(crate) struct Witness {
     events: Stream,
-    due: Instant,
-    left: usize,
+    lives: Lives,
     stage: Arc<Stage>,
 }
 
@@ -177,19 +227,58 @@ impl Worker for Client {
 
 impl Witness {
     async fn step(&mut self) -> Result<Outcome, CallError> {
-        if self.left == 0 {
+        if self.lives.are_over() {
             self.stage.end();
             return Ok(Outcome::Exhausted);
         }
         // From the first key that goes, or when all are due: whatever comes first.
-        let news = tokio::time::timeout_at(self.due.into(), watch::next(&mut self.events)).await;
+        let news = tokio::time::timeout_at(self.lives.last_due().into(), watch::next(&mut self.events)).await;
         self.stage.begin();
         let summary = match news {
             Ok(news) => news?,
             Err(_) => watch::next(&mut self.events).await?,
         };
-        self.left = self.left.saturating_sub(summary.events);
-        let seen = Instant::now();
-        Ok(Outcome::Due("expiry", vec![(self.due, seen); summary.events]))
+        let ended = self.lives.end(summary.events, Instant::now())?;
+        Ok(Outcome::Due("expiry", ended))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Three leases, renewed one and two seconds after the first, each with an answer after 100 ms.
+    fn lives(begun: Instant) -> Lives {
+        let life = |second| Life {
+            earliest: begun + Duration::from_secs(second),
+            due: begun + Duration::from_millis(second * 1000 + 100),
+        };
+        Lives {
+            lives: (0..3).map(life).collect(),
+            over: 0,
+        }
+    }
+
+    #[test]
+    fn leases_that_go_in_time_are_late_by_what_passed_since_they_were_due() {
+        let begun = Instant::now();
+        let at = |milliseconds| begun + Duration::from_millis(milliseconds);
+        let mut lives = lives(begun);
+        assert_eq!(lives.end(1, at(50)).expect("in time"), [(at(100), at(50))]);
+        let last = lives.end(2, at(2500)).expect("in time");
+        assert_eq!(last, [(at(1100), at(2500)), (at(2100), at(2500))]);
+        assert!(lives.are_over() && lives.last_due() == at(2100));
+    }
+
+    #[test]
+    fn no_more_go_than_can_have_come_to_their_end() {
+        let begun = Instant::now();
+        let mut lives = lives(begun);
+        let early = lives
+            .end(2, begun + Duration::from_millis(900))
+            .expect_err("one too many");
+        assert!(early.to_string().contains("100 ms before its time"), "{early}");
+        assert!(lives.end(2, begun + Duration::from_secs(9)).is_err());
+        assert!(lives.end(1, begun + Duration::from_secs(9)).is_ok() && lives.are_over());
     }
 }
