@@ -21,12 +21,18 @@ pub(crate) enum Metric {
     P50,
     /// The 99th percentile of latencies in microseconds.
     P99,
+    /// Microseconds that the disk alone takes to make durable what the server writes for one fsync.
+    BareWrite,
+    /// The median latency divided by that.
+    OverBareWrite,
     /// CPU time of the server, or of all members, in microseconds an operation.
     ServerCpu,
     /// Bytes written to storage, an operation.
     WriteBytes,
     /// Fsyncs of the log of writes, an operation.
     Fsyncs,
+    /// Bytes written to storage for each of them.
+    SyncBytes,
     /// Resident memory in MiB at the end; of a cluster, that of the member with most.
     Memory,
     /// The part of it that belongs to no file.
@@ -62,9 +68,12 @@ impl Metric {
             Self::Throughput => "operations/s",
             Self::P50 => "p50 us",
             Self::P99 => "p99 us",
+            Self::BareWrite => "bare write + fdatasync us",
+            Self::OverBareWrite => "p50 / bare write",
             Self::ServerCpu => "server CPU us each",
             Self::WriteBytes => "disk bytes each",
             Self::Fsyncs => "fsyncs each",
+            Self::SyncBytes => "disk bytes a fsync",
             Self::Memory => "resident MiB",
             Self::Anonymous => "anonymous MiB",
             Self::AnonymousSmall => "anonymous MiB, 64 MiB of values",
