@@ -1,5 +1,5 @@
 //! Mass expiry: --keys leases with a key each, renewed at once so that they are due together. One client watches the keys
-//! go, others write meanwhile. An operation `expiry` is one key; its latency counts from the moment at which its lease was
+//! go, others write, before and while, at a rate of their own if there is one. An operation `expiry` is one key; its latency counts from the moment at which its lease was
 //! due. One that is gone before that is an error. The run ends when all are gone.
 
 use std::sync::Arc;
@@ -22,12 +22,6 @@ use crate::load::{Outcome, Scenario, Worker, empty};
 
 /// Grants in flight while preparing.
 const LANES: usize = 64;
-
-/// How long every lease lives: longer than granting all of them takes.
-const LIFE: Duration = Duration::from_secs(TIME_TO_LIVE.unsigned_abs());
-
-/// The same in seconds.
-const TIME_TO_LIVE: i64 = 20;
 
 /// Keys that are put with their leases in one transaction: below the 128 that etcd allows.
 const PUTS: usize = 100;
@@ -73,7 +67,7 @@ impl Scenario for LeaseExpiry {
             let keys = (lane..self.ground.load.keys).step_by(LANES);
             let names = keys.map(|number| self.ground.keys.name(KIND, number)).collect();
             lanes.spawn(hold(
-                Granter::living(connection, TIME_TO_LIVE)?,
+                Granter::living(connection, self.ground.load.ttl.into())?,
                 connection.route("/etcdserverpb.KV/Txn")?,
                 names,
             ));
@@ -91,6 +85,9 @@ impl Scenario for LeaseExpiry {
         }
         let events = watch::open(&connections[0], &self.ground.keys.kind(KIND)).await?;
         let lives = renew_all(&connections[0], &self.leases).await?;
+        if let Some(first) = lives.first() {
+            stage.begin(first.earliest);
+        }
         Ok(Client::Watches(Witness {
             events,
             lives: Lives { lives, over: 0 },
@@ -146,13 +143,14 @@ async fn renew_all(connection: &Connection, leases: &[i64]) -> Result<Vec<Life>>
         for sent in sent {
             let answer = stream.next().await?.context("a keep-alive stream has ended")?;
             let ttl = decode::<LeaseKeepAliveResponse>(answer)?.ttl;
+            let life = Duration::from_secs(u64::try_from(ttl).unwrap_or_default());
             anyhow::ensure!(
-                ttl > 0,
-                "a lease is gone before all are granted: use fewer --keys"
+                !life.is_zero(),
+                "a lease is gone before all are granted: use fewer --keys or a longer --ttl"
             );
             lives.push(Life {
-                earliest: sent + LIFE,
-                due: Instant::now() + LIFE,
+                earliest: sent + life,
+                due: Instant::now() + life,
             });
         }
     }
@@ -177,11 +175,6 @@ struct Lives {
 impl Lives {
     fn are_over(&self) -> bool {
         self.over == self.lives.len()
-    }
-
-    /// When the last of them is due.
-    fn last_due(&self) -> Instant {
-        self.lives.last().map_or_else(Instant::now, |life| life.due)
     }
 
     /// Takes so many more as gone, which was seen at this moment; returns when they were due, and when they were seen. Which
@@ -218,10 +211,18 @@ pub(crate) struct Witness {
 
 impl Worker for Client {
     async fn step(&mut self) -> Result<Outcome, CallError> {
+        self.step_due(Instant::now()).await
+    }
+
+    async fn step_due(&mut self, due: Instant) -> Result<Outcome, CallError> {
         match self {
             Self::Watches(witness) => witness.step().await,
-            Self::Writes(putter, stage) => write(putter, stage).await,
+            Self::Writes(putter, stage) => write(putter, stage, due).await,
         }
+    }
+
+    fn is_paced(&self) -> bool {
+        matches!(self, Self::Writes(..))
     }
 }
 
@@ -231,13 +232,7 @@ impl Witness {
             self.stage.end();
             return Ok(Outcome::Exhausted);
         }
-        // From the first key that goes, or when all are due: whatever comes first.
-        let news = tokio::time::timeout_at(self.lives.last_due().into(), watch::next(&mut self.events)).await;
-        self.stage.begin();
-        let summary = match news {
-            Ok(news) => news?,
-            Err(_) => watch::next(&mut self.events).await?,
-        };
+        let summary = watch::next(&mut self.events).await?;
         let ended = self.lives.end(summary.events, Instant::now())?;
         Ok(Outcome::Due("expiry", ended))
     }
@@ -267,7 +262,7 @@ mod tests {
         assert_eq!(lives.end(1, at(50)).expect("in time"), [(at(100), at(50))]);
         let last = lives.end(2, at(2500)).expect("in time");
         assert_eq!(last, [(at(1100), at(2500)), (at(2100), at(2500))]);
-        assert!(lives.are_over() && lives.last_due() == at(2100));
+        assert!(lives.are_over());
     }
 
     #[test]
