@@ -77,3 +77,17 @@ async fn read_on(stream: &mut Stream, events: usize) -> Result<(), CallError> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::watch::tests::{canceled, connection, created, events, everything};
+    use super::*;
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn who_reads_again_must_be_served_still() {
+        let connection = connection(vec![created(), events(&[5, 6]), events(&[7]), canceled()]).await;
+        let mut stream = watch::open(&connection, &everything()).await.expect("it begins");
+        assert!(read_on(&mut stream, 3).await.is_ok());
+        assert!(read_on(&mut stream, 1).await.is_err());
+    }
+}

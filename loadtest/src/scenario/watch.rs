@@ -19,6 +19,9 @@ use crate::client::{CallError, Connection, Route, Stream};
 use crate::keys::KeyRange;
 use crate::load::{Outcome, Scenario, Worker, empty};
 
+#[cfg(test)]
+pub(super) mod tests;
+
 /// Number of keys that a writer goes through.
 const KEYS: usize = 1000;
 
@@ -248,45 +251,4 @@ async fn next_message(stream: &mut Stream) -> Result<(Bytes, WatchSummary), Call
         return Err(CallError::Wrong("a watch was canceled".to_owned()));
     }
     Ok((message, summary))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test(flavor = "current_thread")]
-    async fn a_write_is_seen_when_every_watcher_has_seen_it() {
-        let board = Board::new(3);
-        board.note(Ok(7));
-        board.note(Ok(7));
-        assert!(board.take_if_complete().expect("no failure").is_none());
-        board.note(Ok(7));
-        assert_eq!(board.all_seen(7).await.expect("all have seen it").len(), 3);
-        assert!(board.take_if_complete().expect("no failure").is_none());
-    }
-
-    #[tokio::test(flavor = "current_thread")]
-    async fn what_watchers_see_is_what_was_written() {
-        let board = Board::new(2);
-        board.note(Ok(7));
-        board.note(Ok(7));
-        assert!(board.all_seen(8).await.is_err());
-        board.note(Ok(8));
-        board.note(Ok(9));
-        assert!(board.all_seen(8).await.is_err());
-    }
-
-    #[tokio::test(flavor = "current_thread")]
-    async fn writes_that_nobody_watches_wait_for_nobody() {
-        assert!(Board::new(0).all_seen(7).await.expect("no failure").is_empty());
-    }
-
-    #[tokio::test(flavor = "current_thread")]
-    async fn a_lost_watcher_ends_the_wait() {
-        let board = Board::new(2);
-        board.note(Ok(7));
-        board.note(Err(CallError::Wrong("a watch was canceled".to_owned())));
-        board.note(Ok(7));
-        assert!(board.all_seen(7).await.is_err());
-    }
 }
