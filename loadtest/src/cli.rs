@@ -173,6 +173,9 @@ pub(crate) struct LoadArguments {
     /// Keys of a page.
     #[arg(long, default_value_t = 500)]
     pub(crate) page: usize,
+    /// Seconds that the leases of the scenario lease-expiry live: longer than it takes to grant and renew all of them.
+    #[arg(long, default_value_t = 20)]
+    pub(crate) ttl: u32,
     /// Watchers of each client of the scenarios watch and watch-idle.
     #[arg(long, default_value_t = 100)]
     pub(crate) watchers: usize,
@@ -293,6 +296,7 @@ impl Default for LoadArguments {
             filled: false,
             nodes: 1000,
             page: 500,
+            ttl: 20,
             watchers: 100,
             rate: None,
             prefix: "/registry/loadtest".to_owned(),

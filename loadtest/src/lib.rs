@@ -1,10 +1,11 @@
 //! Load and chaos harness for servers of etcd's v3 API. It sees only that API, so it drives, measures and
-//! checks etcd and Taffrail alike. The program is `loadtest`; [`chaos`] is open to other tests.
+//! checks etcd and Taffrail alike. The program is `loadtest`; [`chaos`] and [`exercise`] are open to other tests.
 
 pub mod chaos;
 mod cli;
 mod client;
 mod compare;
+pub mod exercise;
 mod keys;
 mod load;
 mod measure;

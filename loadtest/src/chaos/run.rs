@@ -56,7 +56,7 @@ pub struct Outcome {
     pub duration: Duration,
     /// Too little happened for the checks to mean anything: why.
     pub too_little: Vec<String>,
-    /// Where the history was written, if something is wrong.
+    /// Where the history was written, if something is wrong or too little happened.
     pub history: Option<PathBuf>,
 }
 
@@ -91,11 +91,13 @@ impl fmt::Display for Outcome {
     }
 }
 
-/// Runs a plan in an empty folder. If everything holds, the folder is removed.
+/// Runs a plan in an empty folder. If everything holds, and enough happened, the folder is removed; otherwise data
+/// directories and logs stay there, with the history beside them.
 ///
 /// # Errors
 ///
-/// If nodes do not start or do not come back, or a fault cannot be done.
+/// If nodes do not start or do not come back, a fault cannot be done, or a watch or a hash is missing in the end. What
+/// was seen until then is told like all else that is wrong: the error says where.
 pub fn run(plan: &Plan) -> Result<Outcome> {
     anyhow::ensure!(
         !plan.folder.exists(),
@@ -104,30 +106,50 @@ pub fn run(plan: &Plan) -> Result<Outcome> {
     );
     let recorder = Recorder::default();
     recorder.note(format!("{plan:?}"));
+    let hurt = hurt(plan, &recorder);
+    let history = recorder.take();
+    let mut outcome = match hurt {
+        Ok(harm) => judge(plan, harm, &history),
+        Err(error) => return Err(with_evidence(error, &plan.folder, &history)),
+    };
+    match outcome.holds() {
+        true => std::fs::remove_dir_all(&plan.folder)?,
+        false => outcome.history = Some(keep(&plan.folder, &history, Some(&outcome.report))?),
+    }
+    Ok(outcome)
+}
+
+/// What a run to the end came to.
+fn judge(plan: &Plan, harm: Harm, history: &History) -> Outcome {
     let Harm {
         faults,
         losses,
         duration,
-    } = hurt(plan, &recorder)?;
-    let history = recorder.take();
-    let report = super::check(&history);
+    } = harm;
+    let report = super::check(history);
     let mut too_little = too_little(plan, &report.amount, &faults);
     if losses.len() >= LOSSES && !losses.iter().any(|loss| loss.is_felt()) {
         too_little.push(format!("{} losses of power took nothing", losses.len()));
     }
-    let mut outcome = Outcome {
+    Outcome {
         report,
         faults,
         losses,
         duration,
         too_little,
         history: None,
-    };
-    match outcome.report.holds() {
-        true => std::fs::remove_dir_all(&plan.folder)?,
-        false => outcome.history = Some(keep(&plan.folder, &history, &outcome.report)?),
     }
-    Ok(outcome)
+}
+
+/// Why a run did not come to its end, with where the history of that is. A run that never began has no folder.
+fn with_evidence(error: anyhow::Error, folder: &Path, history: &History) -> anyhow::Error {
+    if !folder.exists() {
+        return error;
+    }
+    match keep(folder, history, None) {
+        Ok(path) => error.context(format!("the history is in {}", path.display())),
+        Err(other) => error.context(format!("and the history is lost: {other:#}")),
+    }
 }
 
 /// What was done to a cluster, and for how long.
@@ -153,12 +175,16 @@ fn hurt(plan: &Plan, recorder: &Recorder) -> Result<Harm> {
     let begun = Instant::now();
     let planned = faults::plan(&plan.faults, plan.nodes, plan.seed);
     let (end, least) = (begun + plan.duration, plan.faults.len());
-    let done = faults::run(&mut cluster, &planned, recorder, end, least);
+    let faults = match faults::run(&mut cluster, &planned, recorder, end, least) {
+        Ok(faults) => faults,
+        Err(error) => {
+            traffic.abandon()?;
+            return Err(error);
+        }
+    };
     wait_for_calls(plan, recorder, begun);
     let duration = begun.elapsed();
-    let finished = traffic.finish(plan.load.profile);
-    let faults = done?;
-    finished?;
+    traffic.finish(plan.load.profile)?;
     Ok(Harm {
         faults,
         losses: cluster.losses().to_vec(),
@@ -235,11 +261,11 @@ fn too_little(plan: &Plan, amount: &Amount, faults: &[Fault]) -> Vec<String> {
         .collect()
 }
 
-/// Writes the history, and the piece of it that shows what is wrong.
-fn keep(folder: &Path, history: &History, report: &Report) -> Result<PathBuf> {
+/// Writes the history, and the piece of it that shows what is wrong, if it was checked.
+fn keep(folder: &Path, history: &History, report: Option<&Report>) -> Result<PathBuf> {
     let path = folder.join("history.jsonl");
     history.write(File::create(&path)?)?;
-    if let Verdict::NotLinearizable(explanation) = &report.verdict
+    if let Some(Verdict::NotLinearizable(explanation)) = report.map(|report| &report.verdict)
         && let Some(window) = &explanation.window
     {
         window.write(File::create(folder.join("window.jsonl"))?)?;

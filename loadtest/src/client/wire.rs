@@ -119,6 +119,46 @@ pub(crate) fn watch_summary(answer: impl Buf) -> Result<WatchSummary, CallError>
     Ok(summary)
 }
 
+/// The revision that the first event of an encoded `WatchResponse` was made at, read without decoding the rest; `None` if
+/// it has no event.
+pub(crate) fn event_revision(answer: &[u8]) -> Result<Option<u64>, CallError> {
+    let Some(event) = inside(answer, 11)? else {
+        return Ok(None);
+    };
+    let pair = inside(event, 2)?.unwrap_or_default();
+    let mut revision = 0;
+    scan(pair, |field, value| {
+        if let (3, Value::Number(number)) = (field, value) {
+            revision = number;
+        }
+    })?;
+    Ok(Some(revision))
+}
+
+/// The first field of this number in a message, which is bytes, a string or a message.
+fn inside(mut message: &[u8], wanted: u32) -> Result<Option<&[u8]>, CallError> {
+    while !message.is_empty() {
+        let (field, wire) = decode_key(&mut message)?;
+        match wire {
+            WireType::Varint => drop(decode_varint(&mut message)?),
+            WireType::LengthDelimited => {
+                let length = decode_varint(&mut message)?;
+                let bytes = message;
+                skip(&mut message, length)?;
+                if field == wanted {
+                    return Ok(Some(&bytes[..bytes.len() - message.len()]));
+                }
+            }
+            _ => {
+                return Err(CallError::Malformed(
+                    "a field that watches do not have".to_owned(),
+                ));
+            }
+        }
+    }
+    Ok(None)
+}
+
 /// Decodes a whole answer.
 pub(crate) fn decode<M: Message + Default>(answer: impl Buf) -> Result<M, DecodeError> {
     M::decode(answer)
@@ -206,6 +246,34 @@ mod tests {
                 events: 2
             }
         );
+    }
+
+    #[test]
+    fn the_revision_of_an_event_is_read_where_it_is() {
+        let event = |revision| Event {
+            kv: Some(KeyValue {
+                mod_revision: revision,
+                create_revision: 3,
+                version: 4,
+                ..pair(b"a")
+            }),
+            prev_kv: Some(pair(b"b")),
+            ..Default::default()
+        };
+        let answer = |events| WatchResponse {
+            header: Some(ResponseHeader {
+                revision: 99,
+                ..Default::default()
+            }),
+            watch_id: 7,
+            events,
+            ..Default::default()
+        };
+        let read = |events| event_revision(&answer(events).encode_to_vec()).expect("a revision");
+        assert_eq!(read(vec![event(1 << 40), event(8)]), Some(1 << 40));
+        assert_eq!(read(Vec::new()), None);
+        let whole = answer(vec![event(5)]).encode_to_vec();
+        assert!(event_revision(&whole[..whole.len() - 1]).is_err());
     }
 
     #[test]

@@ -16,7 +16,7 @@ use super::server::{Leash, Server};
 use super::store::{self, Site};
 use super::verdict::{Against, Evidence, verdicts};
 use super::{Compared, Comparison, disk, stalled};
-use crate::cli::{CompareArguments, ContestArguments};
+use crate::cli::{CompareArguments, ContestArguments, ScenarioName};
 use crate::client::Dialer;
 use crate::load::Plan;
 use crate::scenario;
@@ -70,7 +70,6 @@ impl Contest {
 
     /// Measures all rows.
     pub(super) fn run(&self) -> Result<Comparison> {
-        let disk_sync_us = disk::median_sync(&self.data)?.as_secs_f64() * 1e6;
         let mut own = BTreeMap::new();
         let mut rows = Vec::new();
         for row in &self.rows {
@@ -91,7 +90,6 @@ impl Contest {
         }
         Ok(Comparison {
             peer: self.peer.as_ref().map(|peer| peer.name.to_owned()),
-            disk_sync_us,
             quick: self.extent.quick,
             rows,
         })
@@ -149,7 +147,11 @@ impl Contest {
         };
         let report = scenario::run(load.scenario, &plan).with_context(|| server.last_words())?;
         server.stop()?;
-        Ok(Sample::of_run(report, &plan))
+        let sample = Sample::of_run(report, &plan);
+        match load.scenario {
+            ScenarioName::Put => disk::beside(sample, &self.data),
+            _ => Ok(sample),
+        }
     }
 }
 

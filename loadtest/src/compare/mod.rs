@@ -40,8 +40,6 @@ pub(crate) use verdict::{Bound, Verdict};
 pub(crate) struct Comparison {
     /// Name of the peer, if there is one.
     pub(crate) peer: Option<String>,
-    /// What one write with its fdatasync costs on this disk, in microseconds: the median.
-    pub(crate) disk_sync_us: f64,
     /// Runs were short, and some rows smaller.
     pub(crate) quick: bool,
     /// The rows.

@@ -73,6 +73,8 @@ pub(crate) struct Load {
     pub(crate) watchers: usize,
     /// How it is timed.
     pub(crate) time: Time,
+    /// Calls a second that are due; as many as are answered if there is no rate.
+    pub(crate) rate: Option<f64>,
 }
 
 /// How a load is timed.
@@ -82,9 +84,12 @@ pub(crate) enum Time {
     Usual,
     /// As long as for all rows, without a warm-up: the load runs out.
     Cold,
-    /// Until it ends by itself, after this many seconds at most.
+    /// Until it ends by itself, after this many seconds at most, and a warm-up.
     UntilDone(u64),
 }
+
+/// The warm-up of a load that ends by itself.
+const WARM_UP: Duration = Duration::from_secs(1);
 
 /// How much of everything.
 #[derive(Clone, Copy, Debug)]
@@ -145,7 +150,7 @@ impl Load {
         let (warmup, duration) = match self.time {
             Time::Usual => (extent.warmup, extent.duration),
             Time::Cold => (Duration::ZERO, extent.duration),
-            Time::UntilDone(seconds) => (Duration::ZERO, Duration::from_secs(seconds)),
+            Time::UntilDone(seconds) => (WARM_UP, Duration::from_secs(seconds)),
         };
         LoadArguments {
             clients,
@@ -156,6 +161,7 @@ impl Load {
             keys: extent.either(self.keys),
             revisions: extent.either(self.revisions),
             watchers: self.watchers,
+            rate: self.rate,
             ..LoadArguments::default()
         }
     }
@@ -218,6 +224,7 @@ pub(crate) const fn load(scenario: ScenarioName, shape: (usize, usize)) -> Load 
         value_size: 1024,
         watchers: 100,
         time: Time::Usual,
+        rate: None,
     }
 }
 

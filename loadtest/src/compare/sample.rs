@@ -4,13 +4,16 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::load::Plan;
+use crate::load::{Latency, Plan};
 use crate::measure::Memory;
 use crate::report::RunReport;
 use crate::scenario::{BEFORE, WHILE};
 
 /// Bytes of a MiB.
 const MEBIBYTE: f64 = 1048576.0;
+
+/// Writes of a kind that there must be for their 99th percentile to be more than the longest of them.
+const LEAST_WRITES: u64 = 500;
 
 /// What is compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -21,12 +24,18 @@ pub(crate) enum Metric {
     P50,
     /// The 99th percentile of latencies in microseconds.
     P99,
+    /// Microseconds that the disk alone takes to make durable what the server writes for one fsync.
+    BareWrite,
+    /// The median latency divided by that.
+    OverBareWrite,
     /// CPU time of the server, or of all members, in microseconds an operation.
     ServerCpu,
     /// Bytes written to storage, an operation.
     WriteBytes,
     /// Fsyncs of the log of writes, an operation.
     Fsyncs,
+    /// Bytes written to storage for each of them.
+    SyncBytes,
     /// Resident memory in MiB at the end; of a cluster, that of the member with most.
     Memory,
     /// The part of it that belongs to no file.
@@ -62,9 +71,12 @@ impl Metric {
             Self::Throughput => "operations/s",
             Self::P50 => "p50 us",
             Self::P99 => "p99 us",
+            Self::BareWrite => "bare write + fdatasync us",
+            Self::OverBareWrite => "p50 / bare write",
             Self::ServerCpu => "server CPU us each",
             Self::WriteBytes => "disk bytes each",
             Self::Fsyncs => "fsyncs each",
+            Self::SyncBytes => "disk bytes a fsync",
             Self::Memory => "resident MiB",
             Self::Anonymous => "anonymous MiB",
             Self::AnonymousSmall => "anonymous MiB, 64 MiB of values",
@@ -117,6 +129,8 @@ impl Sample {
         let memory = server.map(|server| (server.memory_before, server.memory));
         let kind = |name: &str| report.summary.kinds.get(name);
         let slowdown = kind(WHILE).zip(kind(BEFORE));
+        let mut errors = report.summary.errors.clone();
+        errors.extend(too_few(&report.summary.kinds).map(|text| (text, 1)));
         let figures = [
             (Metric::Throughput, Some(report.summary.throughput)),
             (Metric::P50, Some(report.summary.latency.p50)),
@@ -145,7 +159,7 @@ impl Sample {
                 .filter_map(|(metric, figure)| Some((metric, figure?)))
                 .collect(),
             other_cores: Some(usage.cores(usage.other_cpu)),
-            errors: report.summary.errors.clone(),
+            errors,
             report: Some(report),
         }
     }
@@ -154,6 +168,16 @@ impl Sample {
     pub(crate) fn client_was_busy(&self) -> bool {
         self.report.as_ref().is_some_and(|report| report.client_was_busy)
     }
+}
+
+/// Writes before and while something runs beside them: if there are any, there must be enough of both.
+fn too_few(kinds: &BTreeMap<String, Latency>) -> impl Iterator<Item = String> {
+    let writes = [BEFORE, WHILE].map(|kind| (kind, kinds.get(kind).map_or(0, |latency| latency.samples)));
+    let any = writes.iter().any(|(_, samples)| *samples > 0);
+    let few = writes
+        .into_iter()
+        .filter(move |(_, samples)| any && *samples < LEAST_WRITES);
+    few.map(|(kind, samples)| format!("{samples} of {kind} are too few: {LEAST_WRITES} are needed"))
 }
 
 /// Bytes as MiB.
@@ -183,6 +207,29 @@ mod tests {
         assert_eq!(growth((memory(30, 30), memory(20, 50))), -10.0);
         assert_eq!(peak_growth((memory(30, 30), memory(20, 50))), 20.0);
         assert_eq!(peak_growth((memory(30, 30), memory(20, 20))), 0.0);
+    }
+
+    #[test]
+    fn writes_before_and_while_must_be_many() {
+        let latency = |samples| Latency {
+            samples,
+            p50: 1.0,
+            p90: 1.0,
+            p99: 1.0,
+            p999: 1.0,
+            max: 1.0,
+        };
+        let few = |writes: &[(&str, u64)]| {
+            let kinds = writes
+                .iter()
+                .map(|(kind, samples)| ((*kind).to_owned(), latency(*samples)));
+            too_few(&kinds.collect()).count()
+        };
+        assert_eq!(few(&[("put", 3)]), 0);
+        assert_eq!(few(&[(BEFORE, LEAST_WRITES), (WHILE, LEAST_WRITES)]), 0);
+        assert_eq!(few(&[(BEFORE, LEAST_WRITES), (WHILE, LEAST_WRITES - 1)]), 1);
+        assert_eq!(few(&[(BEFORE, LEAST_WRITES)]), 1);
+        assert_eq!(few(&[(BEFORE, 1), (WHILE, 1)]), 2);
     }
 
     #[test]

@@ -27,7 +27,8 @@ pub(super) fn measure(site: &Site<'_>) -> Result<Sample> {
     Ok(Sample::default().with(Metric::PeakGrowth, each))
 }
 
-/// The most that a server ever holds while so many watchers do not read what is written.
+/// The most that a server ever holds while so many watchers do not read what is written. They must all be there still when
+/// they read again.
 fn peak(site: &Site<'_>, watchers: usize) -> Result<u64> {
     let server = Server::start(site.contender, &[], site.parent, site.leash)?;
     let load = LoadArguments {
@@ -36,9 +37,10 @@ fn peak(site: &Site<'_>, watchers: usize) -> Result<u64> {
         clients: 1,
         ..LoadArguments::default()
     };
-    scenario::write_unread(&Dialer::default(), server.endpoint(), &load, watchers)
-        .context("watchers that do not read are in the way of writers")?;
-    let peak = process(server.pid())?.memory.peak;
+    let reading = || Ok(process(server.pid())?.memory.peak);
+    let unread = (&load, watchers);
+    let peak = scenario::write_unread(&Dialer::default(), server.endpoint(), unread, reading)
+        .context("watchers that do not read are in the way of writers, or are lost")?;
     server.stop()?;
     Ok(peak)
 }

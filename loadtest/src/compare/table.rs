@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Display, Formatter};
 
-use super::sample::{Metric, Sample};
+use super::sample::Sample;
 use super::verdict::{Bound, Verdict, median};
 use super::{Compared, Comparison};
 
@@ -11,11 +11,6 @@ pub(super) struct Table<'a>(pub(super) &'a Comparison);
 
 impl Display for Table<'_> {
     fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
-        writeln!(
-            out,
-            "One write of 4 KiB with fdatasync takes {:.0} us on this disk.\n",
-            self.0.disk_sync_us
-        )?;
         let other = self.0.peer.as_deref().unwrap_or("other");
         writeln!(
             out,
@@ -76,7 +71,7 @@ pub(crate) fn labelled(verdict: &Verdict) -> String {
     }
 }
 
-/// What stands below the table: failures, a client at its limit, the distance to the disk, and the judgement.
+/// What stands below the table: failures, a client at its limit, and the judgement.
 fn conclusion(out: &mut Formatter<'_>, comparison: &Comparison) -> fmt::Result {
     writeln!(out)?;
     for row in &comparison.rows {
@@ -92,7 +87,6 @@ fn conclusion(out: &mut Formatter<'_>, comparison: &Comparison) -> fmt::Result {
             )?;
         }
     }
-    floor(out, comparison)?;
     let missed: Vec<_> = comparison.missed().collect();
     let judged = comparison.judged().count();
     writeln!(out, "{} of {judged} requirements met", judged - missed.len())?;
@@ -100,23 +94,6 @@ fn conclusion(out: &mut Formatter<'_>, comparison: &Comparison) -> fmt::Result {
         writeln!(out, "  not met: {} {}", row.name, labelled(verdict))?;
     }
     Ok(())
-}
-
-/// How far one write at a time is from what the disk takes for the same.
-fn floor(out: &mut Formatter<'_>, comparison: &Comparison) -> fmt::Result {
-    let row = comparison.rows.iter().find(|row| row.name == "put-1x1");
-    let p50 = row.and_then(|row| row.verdicts.iter().find(|verdict| verdict.metric == Metric::P50));
-    let Some(p50) = p50 else { return Ok(()) };
-    let times = |latency: f64| latency / comparison.disk_sync_us;
-    write!(
-        out,
-        "A put by one client takes {:.2} times as long as the bare write with fdatasync",
-        times(p50.taffrail)
-    )?;
-    match (p50.other, &comparison.peer) {
-        (Some(other), Some(peer)) => writeln!(out, "; {peer}'s {:.2} times.", times(other)),
-        _ => writeln!(out, "."),
-    }
 }
 
 fn described(bound: Bound) -> String {
@@ -139,6 +116,7 @@ pub(crate) fn figure(figure: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::compare::Metric;
 
     #[test]
     fn figures_have_three_digits() {
@@ -162,7 +140,6 @@ mod tests {
         };
         let comparison = Comparison {
             peer: Some("etcd".to_owned()),
-            disk_sync_us: 2.5,
             quick: false,
             rows: vec![Compared {
                 name: "put-1x1".to_owned(),
@@ -175,9 +152,6 @@ mod tests {
         assert!(
             text.contains("| put-1x1 | p50 us | 5.00 | 10.0 | 0.50 | 0.40 - 0.60 | <= 0.45 | yes |"),
             "{text}"
-        );
-        assert!(
-            text.contains("takes 2.00 times as long as the bare write with fdatasync; etcd's 4.00 times.")
         );
         assert!(text.ends_with("1 of 2 requirements met\n  not met: put-1x1 server CPU us each\n"));
     }

@@ -20,7 +20,7 @@ use crate::client::{CallError, Dialer};
 use crate::measure::{Memory, Probe, Usage, fsyncs, reset_peak};
 
 /// How long calls that are in flight at the end may take before they count as unanswered.
-const LAST_ANSWERS: Duration = Duration::from_secs(5);
+const LAST_ANSWERS: Duration = Duration::from_secs(30);
 
 /// How long before the window servers are asked for their fsyncs, so that the answer costs nothing within it.
 const ASKING: Duration = Duration::from_millis(20);
@@ -295,8 +295,12 @@ struct Notes {
 
 /// One client. Its connection's end is its own; any other error is noted, and the next operation is tried.
 async fn client<W: Worker>(mut worker: W, pace: Pace, window: Window, notes: Notes) {
+    let pace = match worker.is_paced() {
+        true => pace,
+        false => Pace::Closed { end: window.end },
+    };
     while let Some(intended) = pace.next().await {
-        let outcome = worker.step().await;
+        let outcome = worker.step_due(intended).await;
         let finished = Instant::now();
         let mut recorder = notes.recorder.lock().expect("no client panics");
         match outcome {
@@ -375,6 +379,38 @@ mod tests {
         assert_eq!((lost.completed, lost.failed), (15, 3));
         let wrong = run(|| Err(CallError::Wrong("a key is missing".to_owned())), 20).await;
         assert!(wrong.completed == 15 && wrong.failed > 3, "{wrong:?}");
+    }
+
+    /// Does a thousand steps at its own pace.
+    struct Unhurried(usize);
+
+    impl Worker for Unhurried {
+        async fn step(&mut self) -> Result<Outcome, CallError> {
+            tokio::task::yield_now().await;
+            self.0 += 1;
+            Ok(if self.0 > 1000 {
+                Outcome::Exhausted
+            } else {
+                Outcome::Done("step")
+            })
+        }
+
+        fn is_paced(&self) -> bool {
+            false
+        }
+    }
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn who_has_a_pace_of_its_own_takes_nothing_of_the_others() {
+        let start = Instant::now();
+        let window = Window {
+            start,
+            end: start + Duration::from_secs(600),
+            open_loop: true,
+        };
+        let pace = Pace::Open(Schedule::start(start, window.end, 0.001));
+        let recorder = work(vec![Unhurried(0)], window, pace, &Arc::default()).await;
+        assert_eq!(recorder.summary(Duration::from_secs(1)).completed, 1000);
     }
 
     #[tokio::test(flavor = "current_thread")]

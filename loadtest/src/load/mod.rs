@@ -37,6 +37,16 @@ pub(crate) trait Scenario: Send + Sync + 'static {
 pub(crate) trait Worker: Send + 'static {
     /// Does the next operation.
     fn step(&mut self) -> impl Future<Output = Result<Outcome, CallError>> + Send;
+
+    /// The same, for those who must know when it was due.
+    fn step_due(&mut self, _due: Instant) -> impl Future<Output = Result<Outcome, CallError>> + Send {
+        self.step()
+    }
+
+    /// Whether operations are due at the pace of the run; otherwise each is due when the last one is done.
+    fn is_paced(&self) -> bool {
+        true
+    }
 }
 
 /// What an operation came to.

@@ -13,6 +13,9 @@ pub(crate) const GRACE: Duration = Duration::from_secs(5);
 /// The pacer sleeps at least this long: shorter naps would take the CPU from the server.
 const SHORTEST_NAP: Duration = Duration::from_micros(100);
 
+/// And no longer than this, to see whether there are clients still.
+const LONGEST_NAP: Duration = Duration::from_millis(100);
+
 /// The time that counts.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Window {
@@ -97,7 +100,7 @@ impl Schedule {
         }
     }
 
-    fn release(&self) {
+    fn release(self: Arc<Self>) {
         let mut released = 0;
         loop {
             let now = Instant::now();
@@ -108,7 +111,12 @@ impl Schedule {
             if now >= self.end {
                 break;
             }
-            thread::sleep(self.moment(due).saturating_duration_since(now).max(SHORTEST_NAP));
+            // All clients had done what there was to do, before the end.
+            if Arc::strong_count(&self) == 1 {
+                return;
+            }
+            let nap = self.moment(due).saturating_duration_since(now);
+            thread::sleep(nap.clamp(SHORTEST_NAP, LONGEST_NAP));
         }
         self.finish(released);
     }
@@ -161,6 +169,21 @@ mod tests {
             moments.push(moment.duration_since(origin).as_millis());
         }
         assert_eq!(moments, [0, 10, 20, 30, 40, 50]);
+    }
+
+    #[test]
+    fn a_schedule_ends_with_its_last_client() {
+        let origin = Instant::now();
+        let schedule = Schedule::start(origin, origin + Duration::from_secs(3600), 10.0);
+        let pacer = Arc::downgrade(&schedule);
+        drop(schedule);
+        while pacer.strong_count() > 0 {
+            assert!(
+                origin.elapsed() < Duration::from_secs(60),
+                "the pacer goes on alone"
+            );
+            thread::sleep(Duration::from_millis(5));
+        }
     }
 
     #[tokio::test(flavor = "current_thread")]

@@ -62,13 +62,7 @@ fn compared(body: &mut String, comparison: &Comparison) {
     } else {
         ""
     };
-    put(
-        body,
-        format_args!(
-            "{quick} One write of 4 KiB with fdatasync takes {:.0} us on this disk.</p>\n",
-            comparison.disk_sync_us
-        ),
-    );
+    put(body, format_args!("{quick}</p>\n"));
     let picture = ratios::picture(comparison);
     let other = comparison.peer.as_deref().unwrap_or("other rows");
     if !picture.is_empty() {
@@ -174,7 +168,6 @@ mod tests {
     fn a_page_needs_nothing_from_elsewhere_and_tells_what_is_met() {
         let comparison = Comparison {
             peer: Some("etcd".to_owned()),
-            disk_sync_us: 200.0,
             quick: true,
             rows: vec![Compared {
                 name: "put-64x4".to_owned(),

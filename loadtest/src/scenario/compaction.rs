@@ -1,9 +1,8 @@
 //! Writes while everything that they supersede is compacted away. One client waits for a third of the duration, or 5 s, compacts
-//! all of the ground's older revisions at once, and ends the run when they are physically gone; the others write. Their
-//! latencies are told apart: before, and while.
+//! all of the ground's older revisions at once, and ends the run when they are physically gone; the others write, at a rate of
+//! their own if there is one. Their latencies are told apart by when a write was due: before, and while.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
@@ -24,28 +23,41 @@ pub(crate) const WHILE: &str = "put-while";
 /// How long writes go on before, at most.
 const BEFORE_LONG: Duration = Duration::from_secs(5);
 
-/// How far the run is.
+/// How long writes count as written while it runs, at least: enough of them for a 99th percentile.
+const WHILE_LONG: Duration = Duration::from_secs(1);
+
+/// When what is watched for begins and ends, as far as that is known.
 #[derive(Debug, Default)]
-pub(super) struct Stage(AtomicU8);
+pub(super) struct Stage {
+    begin: OnceLock<Instant>,
+    end: OnceLock<Instant>,
+}
 
 impl Stage {
-    /// What is watched for has begun.
-    pub(super) fn begin(&self) {
-        self.0.store(1, Ordering::Relaxed);
+    /// What is watched for begins at this moment. Only the first word counts.
+    pub(super) fn begin(&self, at: Instant) {
+        self.begin.get_or_init(|| at);
     }
 
-    /// It is over.
+    /// It is over now, or a while after its begin if it was short: what it leaves to do belongs to it.
     pub(super) fn end(&self) {
-        self.0.store(2, Ordering::Relaxed);
+        let now = Instant::now();
+        let begin = *self.begin.get_or_init(|| now);
+        self.end.get_or_init(|| now.max(begin + WHILE_LONG));
     }
 
-    /// The kind of a write that is sent now; `None` if there shall be no more.
-    pub(super) fn kind(&self) -> Option<&'static str> {
-        match self.0.load(Ordering::Relaxed) {
-            0 => Some(BEFORE),
-            1 => Some(WHILE),
-            _ => None,
+    /// The kind of a write that was due at this moment. One that waits for its turn until something else has begun, or is
+    /// over, belongs to what kept it waiting.
+    fn kind(&self, due: Instant) -> &'static str {
+        match self.begin.get() {
+            Some(begin) if due >= *begin => WHILE,
+            _ => BEFORE,
         }
+    }
+
+    /// Whether there shall be no more writes that are due at this moment.
+    fn is_over(&self, due: Instant) -> bool {
+        self.end.get().is_some_and(|end| due >= *end)
     }
 }
 
@@ -120,19 +132,28 @@ pub(crate) struct Compactor {
 
 impl Worker for Client {
     async fn step(&mut self) -> Result<Outcome, CallError> {
+        self.step_due(Instant::now()).await
+    }
+
+    async fn step_due(&mut self, due: Instant) -> Result<Outcome, CallError> {
         match self {
             Self::Compacts(compactor) => compactor.step().await,
-            Self::Writes(putter, stage) => write(putter, stage).await,
+            Self::Writes(putter, stage) => write(putter, stage, due).await,
         }
+    }
+
+    fn is_paced(&self) -> bool {
+        matches!(self, Self::Writes(..))
     }
 }
 
-/// One write, told apart by when it was sent.
-pub(super) async fn write(putter: &mut Putter, stage: &Stage) -> Result<Outcome, CallError> {
-    match stage.kind() {
-        None => Ok(Outcome::Exhausted),
-        Some(kind) => putter.put().await.map(|()| Outcome::Done(kind)),
+/// One write, told apart by when it was due.
+pub(super) async fn write(putter: &mut Putter, stage: &Stage, due: Instant) -> Result<Outcome, CallError> {
+    if stage.is_over(due) {
+        return Ok(Outcome::Exhausted);
     }
+    putter.put().await?;
+    Ok(Outcome::Done(stage.kind(due)))
 }
 
 impl Compactor {
@@ -142,7 +163,7 @@ impl Compactor {
         };
         tokio::time::sleep(patience).await;
         let begun = Instant::now();
-        self.stage.begin();
+        self.stage.begin(begun);
         let answer = self.route.call(self.request.clone()).await;
         self.stage.end();
         answer.map(|_| Outcome::Due("compaction", vec![(begun, Instant::now())]))
@@ -154,12 +175,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn writes_are_told_apart_and_end() {
+    fn writes_are_told_apart_by_when_they_were_due_and_end() {
+        let begun = Instant::now();
+        let (early, late) = (
+            begun - Duration::from_millis(1),
+            begun + Duration::from_secs(3600),
+        );
         let stage = Stage::default();
-        assert_eq!(stage.kind(), Some(BEFORE));
-        stage.begin();
-        assert_eq!(stage.kind(), Some(WHILE));
+        assert_eq!((stage.kind(late), stage.is_over(late)), (BEFORE, false));
+        stage.begin(begun);
+        stage.begin(late);
+        assert_eq!((stage.kind(early), stage.kind(begun)), (BEFORE, WHILE));
+        assert!(!stage.is_over(late));
         stage.end();
-        assert_eq!(stage.kind(), None);
+        assert!(!stage.is_over(begun + WHILE_LONG / 2));
+        // What was due before the end is still written, however late, and counts.
+        assert!(!stage.is_over(begun) && stage.is_over(late));
+        assert_eq!((stage.kind(early), stage.kind(begun)), (BEFORE, WHILE));
     }
 }

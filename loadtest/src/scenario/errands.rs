@@ -1,5 +1,7 @@
 //! What is done to a server once, and not measured by the clients who do it.
 
+use std::time::Duration;
+
 use anyhow::{Context, Result};
 use http::Uri;
 
@@ -7,11 +9,17 @@ use super::Ground;
 use super::list::{List, Listing};
 use super::watch;
 use crate::cli::LoadArguments;
-use crate::client::Dialer;
+use crate::client::{CallError, Dialer, Stream};
 use crate::load::{Scenario, Worker};
 
 /// Bytes that a watcher takes before it stops reading: HTTP/2's default.
 const SMALL_WINDOW: u32 = 65_535;
+
+/// Events that a watcher reads in the end, if there are so many: of 1 KiB each, more than a server holds ready for it.
+const READ_ON: usize = 5_000;
+
+/// How long that may take.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 fn block_on<T>(errand: impl Future<Output = Result<T>>) -> Result<T> {
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -32,13 +40,14 @@ pub(crate) fn fill_and_list(dialer: &Dialer, endpoint: &Uri, load: &LoadArgument
     })
 }
 
-/// Fills the prefix while so many watchers of it, each on a connection of its own, read nothing that happens.
-pub(crate) fn write_unread(
+/// Fills the prefix while so many watchers of it, each on a connection of its own, read nothing that happens; takes a
+/// reading then; and sees that all of them are still served: a server that has ended them holds nothing for them.
+pub(crate) fn write_unread<T>(
     dialer: &Dialer,
     endpoint: &Uri,
-    load: &LoadArguments,
-    watchers: usize,
-) -> Result<()> {
+    (load, watchers): (&LoadArguments, usize),
+    reading: impl FnOnce() -> Result<T>,
+) -> Result<T> {
     block_on(async {
         let ground = Ground::new(load);
         let mut unread = Vec::with_capacity(watchers);
@@ -48,6 +57,37 @@ pub(crate) fn write_unread(
         }
         let connection = dialer.open(endpoint).await?;
         ground.prepare(&connection).await?;
-        Ok(())
+        let taken = reading()?;
+        let written = load.keys * load.revisions;
+        for stream in &mut unread {
+            let reading = read_on(stream, written.min(READ_ON));
+            tokio::time::timeout(PATIENCE, reading)
+                .await
+                .context("a watcher that reads again gets no more events")??;
+        }
+        Ok(taken)
     })
+}
+
+/// Reads until so many events have come.
+async fn read_on(stream: &mut Stream, events: usize) -> Result<(), CallError> {
+    let mut seen = 0;
+    while seen < events {
+        seen += watch::next(stream).await?.events;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::watch::tests::{canceled, connection, created, events, everything};
+    use super::*;
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn who_reads_again_must_be_served_still() {
+        let connection = connection(vec![created(), events(&[5, 6]), events(&[7]), canceled()]).await;
+        let mut stream = watch::open(&connection, &everything()).await.expect("it begins");
+        assert!(read_on(&mut stream, 3).await.is_ok());
+        assert!(read_on(&mut stream, 1).await.is_err());
+    }
 }

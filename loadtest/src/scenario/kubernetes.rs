@@ -2,8 +2,6 @@
 //! are deleted, events are written with leases of etcd's, controllers read objects and lists, each apiserver watches every
 //! kind of object, and one of them compacts every few seconds.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
@@ -18,9 +16,9 @@ use super::lease_grant::Granter;
 use super::page::{Page, Pager};
 use super::txn_create::{committed, put, unmodified_since};
 use super::txn_delete::{delete, read_back};
-use super::watch;
+use super::watch::Followers;
 use crate::client::wire::frame;
-use crate::client::{CallError, Connection, Route, Stream};
+use crate::client::{CallError, Connection, Route};
 use crate::keys::{Keys, Random};
 use crate::load::{Outcome, Scenario, Worker, fill};
 
@@ -62,8 +60,7 @@ pub(crate) struct Kubernetes {
     ground: Ground,
     /// The newest revision of each node's Lease object.
     nodes: Vec<i64>,
-    /// Set when a watch is lost.
-    lost: Arc<AtomicBool>,
+    watches: Followers,
 }
 
 impl Kubernetes {
@@ -75,7 +72,7 @@ impl Kubernetes {
             count: Count::new(ground.clone()),
             ground,
             nodes: Vec::new(),
-            lost: Arc::default(),
+            watches: Followers::default(),
         }
     }
 }
@@ -105,8 +102,8 @@ impl Scenario for Kubernetes {
         if index < APISERVERS {
             for kind in [PODS, BATCH_PODS, LEASES, EVENTS] {
                 let range = self.ground.keys.kind(kind);
-                let stream = watch::open(&connections[index % connections.len()], &range).await?;
-                tokio::spawn(follow(stream, Arc::clone(&self.lost)));
+                let connection = &connections[index % connections.len()];
+                self.watches.follow(connection, &range).await?;
             }
         }
         let share = (index..self.nodes.len()).step_by(self.ground.load.clients);
@@ -127,15 +124,9 @@ impl Scenario for Kubernetes {
                 _ => None,
             },
             random: self.ground.random(index),
-            lost: Arc::clone(&self.lost),
+            watches: self.watches.clone(),
         })
     }
-}
-
-/// Reads events until the run is over or the watch is lost.
-async fn follow(mut stream: Stream, lost: Arc<AtomicBool>) {
-    while watch::next(&mut stream).await.is_ok() {}
-    lost.store(true, Ordering::Relaxed);
 }
 
 /// Names and values of what one client writes.
@@ -241,14 +232,12 @@ pub(crate) struct Apiserver {
     events: EventLease,
     compaction: Option<(Route, Turns)>,
     random: Random,
-    lost: Arc<AtomicBool>,
+    watches: Followers,
 }
 
 impl Worker for Apiserver {
     async fn step(&mut self) -> Result<Outcome, CallError> {
-        if self.lost.load(Ordering::Relaxed) {
-            return Err(CallError::Wrong("a watch was lost".to_owned()));
-        }
+        self.watches.are_there()?;
         if let Some(done) = self.compact().await? {
             return Ok(done);
         }

@@ -1,6 +1,6 @@
 //! Mass expiry: --keys leases with a key each, renewed at once so that they are due together. One client watches the keys
-//! go, others write meanwhile. An operation `expiry` is one key; its latency counts from the moment at which its lease was
-//! due. The run ends when all are gone.
+//! go, others write, before and while, at a rate of their own if there is one. An operation `expiry` is one key; its latency counts from the moment at which its lease was
+//! due. One that is gone before that is an error. The run ends when all are gone.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -22,9 +22,6 @@ use crate::load::{Outcome, Scenario, Worker, empty};
 
 /// Grants in flight while preparing.
 const LANES: usize = 64;
-
-/// Seconds that every lease lives: longer than granting all of them takes.
-const TIME_TO_LIVE: i64 = 20;
 
 /// Keys that are put with their leases in one transaction: below the 128 that etcd allows.
 const PUTS: usize = 100;
@@ -70,7 +67,7 @@ impl Scenario for LeaseExpiry {
             let keys = (lane..self.ground.load.keys).step_by(LANES);
             let names = keys.map(|number| self.ground.keys.name(KIND, number)).collect();
             lanes.spawn(hold(
-                Granter::living(connection, TIME_TO_LIVE)?,
+                Granter::living(connection, self.ground.load.ttl.into())?,
                 connection.route("/etcdserverpb.KV/Txn")?,
                 names,
             ));
@@ -87,11 +84,13 @@ impl Scenario for LeaseExpiry {
             return Ok(Client::Writes(self.put.worker(index, connections).await?, stage));
         }
         let events = watch::open(&connections[0], &self.ground.keys.kind(KIND)).await?;
-        let last = renew_all(&connections[0], &self.leases).await?;
+        let lives = renew_all(&connections[0], &self.leases).await?;
+        if let Some(first) = lives.first() {
+            stage.begin(first.earliest);
+        }
         Ok(Client::Watches(Witness {
             events,
-            due: last + Duration::from_secs(TIME_TO_LIVE.unsigned_abs()),
-            left: self.leases.len(),
+            lives: Lives { lives, over: 0 },
             stage,
         }))
     }
@@ -128,26 +127,71 @@ fn leased(key: &Bytes, lease: i64) -> RequestOp {
     }
 }
 
-/// Renews all leases over one stream, many at once; returns when the last renewal was confirmed.
-async fn renew_all(connection: &Connection, leases: &[i64]) -> Result<Instant> {
+/// Renews all leases over one stream, many at once; returns when each can and must end.
+async fn renew_all(connection: &Connection, leases: &[i64]) -> Result<Vec<Life>> {
     let mut stream = connection
         .route("/etcdserverpb.Lease/LeaseKeepAlive")?
         .stream()
         .await?;
+    let mut lives = Vec::with_capacity(leases.len());
     for some in leases.chunks(AHEAD) {
+        let mut sent = Vec::with_capacity(some.len());
         for id in some {
+            sent.push(Instant::now());
             stream.send(frame(&LeaseKeepAliveRequest { id: *id }))?;
         }
-        for _ in some {
+        for sent in sent {
             let answer = stream.next().await?.context("a keep-alive stream has ended")?;
             let ttl = decode::<LeaseKeepAliveResponse>(answer)?.ttl;
+            let life = Duration::from_secs(u64::try_from(ttl).unwrap_or_default());
             anyhow::ensure!(
-                ttl > 0,
-                "a lease is gone before all are granted: use fewer --keys"
+                !life.is_zero(),
+                "a lease is gone before all are granted: use fewer --keys or a longer --ttl"
             );
+            lives.push(Life {
+                earliest: sent + life,
+                due: Instant::now() + life,
+            });
         }
     }
-    Ok(Instant::now())
+    Ok(lives)
+}
+
+/// When a lease ends. It was renewed between two moments that are known here.
+#[derive(Clone, Copy, Debug)]
+struct Life {
+    /// Not before, counted from the request.
+    earliest: Instant,
+    /// From here on it is late, counted from the answer.
+    due: Instant,
+}
+
+/// All leases, those first that were renewed first, and how many of them are gone.
+struct Lives {
+    lives: Vec<Life>,
+    over: usize,
+}
+
+impl Lives {
+    fn are_over(&self) -> bool {
+        self.over == self.lives.len()
+    }
+
+    /// Takes so many more as gone, which was seen at this moment; returns when they were due, and when they were seen. Which
+    /// of them they are does not matter: at no moment may more be gone than can have come to their end.
+    fn end(&mut self, leases: usize, seen: Instant) -> Result<Vec<(Instant, Instant)>, CallError> {
+        let Some(ended) = self.lives.get(self.over..self.over + leases) else {
+            return Err(CallError::Wrong("more keys go than there are leases".to_owned()));
+        };
+        self.over += leases;
+        if let Some(life) = ended.iter().rfind(|life| seen < life.earliest) {
+            let early = life.earliest.duration_since(seen).as_millis();
+            return Err(CallError::Wrong(format!(
+                "a lease is gone {early} ms before its time"
+            )));
+        }
+        Ok(ended.iter().map(|life| (life.due, seen)).collect())
+    }
 }
 
 /// One client.
@@ -161,35 +205,75 @@ pub(crate) enum Client {
 /// The client that watches keys go.
 pub(crate) struct Witness {
     events: Stream,
-    due: Instant,
-    left: usize,
+    lives: Lives,
     stage: Arc<Stage>,
 }
 
 impl Worker for Client {
     async fn step(&mut self) -> Result<Outcome, CallError> {
+        self.step_due(Instant::now()).await
+    }
+
+    async fn step_due(&mut self, due: Instant) -> Result<Outcome, CallError> {
         match self {
             Self::Watches(witness) => witness.step().await,
-            Self::Writes(putter, stage) => write(putter, stage).await,
+            Self::Writes(putter, stage) => write(putter, stage, due).await,
         }
+    }
+
+    fn is_paced(&self) -> bool {
+        matches!(self, Self::Writes(..))
     }
 }
 
 impl Witness {
     async fn step(&mut self) -> Result<Outcome, CallError> {
-        if self.left == 0 {
+        if self.lives.are_over() {
             self.stage.end();
             return Ok(Outcome::Exhausted);
         }
-        // From the first key that goes, or when all are due: whatever comes first.
-        let news = tokio::time::timeout_at(self.due.into(), watch::next(&mut self.events)).await;
-        self.stage.begin();
-        let summary = match news {
-            Ok(news) => news?,
-            Err(_) => watch::next(&mut self.events).await?,
+        let summary = watch::next(&mut self.events).await?;
+        let ended = self.lives.end(summary.events, Instant::now())?;
+        Ok(Outcome::Due("expiry", ended))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Three leases, renewed one and two seconds after the first, each with an answer after 100 ms.
+    fn lives(begun: Instant) -> Lives {
+        let life = |second| Life {
+            earliest: begun + Duration::from_secs(second),
+            due: begun + Duration::from_millis(second * 1000 + 100),
         };
-        self.left = self.left.saturating_sub(summary.events);
-        let seen = Instant::now();
-        Ok(Outcome::Due("expiry", vec![(self.due, seen); summary.events]))
+        Lives {
+            lives: (0..3).map(life).collect(),
+            over: 0,
+        }
+    }
+
+    #[test]
+    fn leases_that_go_in_time_are_late_by_what_passed_since_they_were_due() {
+        let begun = Instant::now();
+        let at = |milliseconds| begun + Duration::from_millis(milliseconds);
+        let mut lives = lives(begun);
+        assert_eq!(lives.end(1, at(50)).expect("in time"), [(at(100), at(50))]);
+        let last = lives.end(2, at(2500)).expect("in time");
+        assert_eq!(last, [(at(1100), at(2500)), (at(2100), at(2500))]);
+        assert!(lives.are_over());
+    }
+
+    #[test]
+    fn no_more_go_than_can_have_come_to_their_end() {
+        let begun = Instant::now();
+        let mut lives = lives(begun);
+        let early = lives
+            .end(2, begun + Duration::from_millis(900))
+            .expect_err("one too many");
+        assert!(early.to_string().contains("100 ms before its time"), "{early}");
+        assert!(lives.end(2, begun + Duration::from_secs(9)).is_err());
+        assert!(lives.end(1, begun + Duration::from_secs(9)).is_ok() && lives.are_over());
     }
 }

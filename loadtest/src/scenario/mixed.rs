@@ -9,8 +9,8 @@ use super::page::{Page, Pager};
 use super::txn_create::Creator;
 use super::txn_delete::delete;
 use super::txn_update::Updater;
-use super::watch;
-use crate::client::{CallError, Connection, Route, Stream};
+use super::watch::Followers;
+use crate::client::{CallError, Connection, Route};
 use crate::keys::Random;
 use crate::load::{Outcome, Scenario, Worker};
 
@@ -23,6 +23,7 @@ pub(crate) struct Mixed {
     page: Page,
     ground: Ground,
     revisions: Vec<i64>,
+    watches: Followers,
 }
 
 impl Mixed {
@@ -33,6 +34,7 @@ impl Mixed {
             page: Page::new(ground.clone()),
             ground,
             revisions: Vec::new(),
+            watches: Followers::default(),
         }
     }
 }
@@ -47,7 +49,7 @@ impl Scenario for Mixed {
 
     async fn worker(&self, index: usize, connections: &[Connection]) -> Result<Mixer> {
         if index < WATCHERS {
-            tokio::spawn(drain(watch::open(&connections[0], &self.ground.range()).await?));
+            self.watches.follow(&connections[0], &self.ground.range()).await?;
         }
         Ok(Mixer {
             update: Updater::new(&self.ground, &self.revisions, index, &connections[0])?,
@@ -56,14 +58,10 @@ impl Scenario for Mixed {
             create: Creator::new(&self.ground, index, &connections[0])?,
             delete: connections[0].route("/etcdserverpb.KV/Txn")?,
             created: None,
+            watches: self.watches.clone(),
             random: self.ground.random(index + self.ground.load.clients),
         })
     }
-}
-
-/// Reads events until the run is over.
-async fn drain(mut stream: Stream) {
-    while watch::next(&mut stream).await.is_ok() {}
 }
 
 /// One client.
@@ -75,11 +73,13 @@ pub(crate) struct Mixer {
     delete: Route,
     /// The object that this client has created and not yet deleted.
     created: Option<(Bytes, i64)>,
+    watches: Followers,
     random: Random,
 }
 
 impl Worker for Mixer {
     async fn step(&mut self) -> Result<Outcome, CallError> {
+        self.watches.are_there()?;
         match self.random.below(100) {
             0..30 => self.update.step().await,
             30..80 => self.get.step().await,

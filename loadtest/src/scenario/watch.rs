@@ -1,21 +1,26 @@
 //! Watch fan-out: many watchers of one prefix, one writer. The next key is written when every watcher has seen the
-//! last one, so that nothing piles up and an event's latency is that of the server.
+//! last one, so that nothing piles up and an event's latency is that of the server. Every watcher must see every write
+//! once, at its revision.
 
 use std::mem;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use anyhow::Result;
 use bytes::Bytes;
 use proto::etcdserverpb::watch_request::RequestUnion;
-use proto::etcdserverpb::{PutRequest, WatchCreateRequest, WatchRequest};
+use proto::etcdserverpb::{PutRequest, PutResponse, WatchCreateRequest, WatchRequest};
 use tokio::sync::Notify;
 
 use super::ground::Ground;
-use crate::client::wire::{WatchSummary, frame, watch_summary};
+use crate::client::wire::{WatchSummary, decode, event_revision, frame, watch_summary};
 use crate::client::{CallError, Connection, Route, Stream};
 use crate::keys::KeyRange;
 use crate::load::{Outcome, Scenario, Worker, empty};
+
+#[cfg(test)]
+pub(super) mod tests;
 
 /// Number of keys that a writer goes through.
 const KEYS: usize = 1000;
@@ -78,15 +83,24 @@ impl Worker for Writer {
             value: self.value.clone(),
             ..Default::default()
         };
-        self.route.call(frame(&request)).await?;
-        Ok(Outcome::Seen("event", self.board.all_seen().await?))
+        let answer: PutResponse = decode(self.route.call(frame(&request)).await?)?;
+        let revision = answer.header.map_or(0, |header| header.revision.unsigned_abs());
+        Ok(Outcome::Seen("event", self.board.all_seen(revision).await?))
     }
+}
+
+/// Who has seen the last write.
+struct Seen {
+    /// What the first of them takes for its revision.
+    revision: u64,
+    /// When each of them saw it.
+    moments: Vec<Instant>,
 }
 
 /// Where watchers note that they have seen the last write.
 struct Board {
     watchers: usize,
-    seen: Mutex<Result<Vec<Instant>, CallError>>,
+    seen: Mutex<Result<Seen, CallError>>,
     changed: Notify,
 }
 
@@ -94,40 +108,49 @@ impl Board {
     fn new(watchers: usize) -> Self {
         Self {
             watchers,
-            seen: Mutex::new(Ok(Vec::with_capacity(watchers))),
+            seen: Mutex::new(Ok(Self::nobody(watchers))),
             changed: Notify::new(),
         }
     }
 
-    /// Waits until every watcher has seen the last write.
-    async fn all_seen(&self) -> Result<Vec<Instant>, CallError> {
-        loop {
-            if let Some(moments) = self.take_if_complete()? {
-                return Ok(moments);
-            }
-            self.changed.notified().await;
+    fn nobody(watchers: usize) -> Seen {
+        Seen {
+            revision: 0,
+            moments: Vec::with_capacity(watchers),
         }
     }
 
-    fn take_if_complete(&self) -> Result<Option<Vec<Instant>>, CallError> {
+    /// Waits until every watcher has seen the last write, which was made at this revision.
+    async fn all_seen(&self, revision: u64) -> Result<Vec<Instant>, CallError> {
+        loop {
+            match self.take_if_complete()? {
+                Some(seen) if seen.revision == revision || seen.moments.is_empty() => return Ok(seen.moments),
+                Some(seen) => return Err(differs(seen.revision, revision)),
+                None => self.changed.notified().await,
+            }
+        }
+    }
+
+    fn take_if_complete(&self) -> Result<Option<Seen>, CallError> {
         let mut seen = self.seen.lock().expect("no watcher panics");
-        if matches!(&*seen, Ok(moments) if moments.len() < self.watchers) {
+        if matches!(&*seen, Ok(seen) if seen.moments.len() < self.watchers) {
             return Ok(None);
         }
-        mem::replace(&mut *seen, Ok(Vec::with_capacity(self.watchers))).map(Some)
+        mem::replace(&mut *seen, Ok(Self::nobody(self.watchers))).map(Some)
     }
 
-    /// Notes what one watcher has seen, or that it can see no more; the last one wakes the writer.
-    fn note(&self, news: Result<usize, CallError>) {
+    /// Notes the revision of what one watcher has seen, or that it can see no more; the last one wakes the writer.
+    fn note(&self, news: Result<u64, CallError>) {
         let mut seen = self.seen.lock().expect("no watcher panics");
         match (&mut *seen, news) {
-            (Ok(moments), Ok(events)) => {
-                let now = Instant::now();
-                moments.extend((0..events).map(|_| now));
-                if moments.len() < self.watchers {
+            (Ok(first), Ok(revision)) if first.moments.is_empty() || first.revision == revision => {
+                first.revision = revision;
+                first.moments.push(Instant::now());
+                if first.moments.len() < self.watchers {
                     return;
                 }
             }
+            (Ok(first), Ok(revision)) => *seen = Err(differs(first.revision, revision)),
             (seen, Err(error)) => *seen = Err(error),
             (Err(_), Ok(_)) => return,
         }
@@ -135,13 +158,64 @@ impl Board {
     }
 }
 
+fn differs(one: u64, other: u64) -> CallError {
+    CallError::Wrong(format!("an event of revision {one} where one of {other} was due"))
+}
+
+/// Tells the board of every event. No watcher notes two of one write: what it sees goes up by itself.
 async fn report_to(board: Arc<Board>, mut stream: Stream) {
+    let mut last = 0;
     loop {
-        let news = next(&mut stream).await;
-        let over = news.is_err();
-        board.note(news.map(|summary| summary.events));
-        if over {
+        let news = next_event(&mut stream, last).await;
+        last = *news.as_ref().unwrap_or(&0);
+        board.note(news);
+        if last == 0 {
             return;
+        }
+    }
+}
+
+/// The revision of the next event, which must come alone, as writes do, and after the last one.
+async fn next_event(stream: &mut Stream, last: u64) -> Result<u64, CallError> {
+    loop {
+        let (message, summary) = next_message(stream).await?;
+        match (summary.events, event_revision(&message)?) {
+            (0, _) => {}
+            (1, Some(revision)) if revision > last => return Ok(revision),
+            (1, revision) => {
+                return Err(CallError::Wrong(format!(
+                    "an event of revision {} after one of {last}",
+                    revision.unwrap_or_default()
+                )));
+            }
+            (events, _) => return Err(CallError::Wrong(format!("{events} events of one write"))),
+        }
+    }
+}
+
+/// Watches whose events nobody looks at, and that must last all the same: a server that has lost them has less to do.
+#[derive(Clone, Default)]
+pub(crate) struct Followers {
+    lost: Arc<AtomicBool>,
+}
+
+impl Followers {
+    /// Watches a range until the run is over.
+    pub(crate) async fn follow(&self, connection: &Connection, range: &KeyRange) -> Result<()> {
+        let mut stream = open(connection, range).await?;
+        let lost = Arc::clone(&self.lost);
+        tokio::spawn(async move {
+            while next(&mut stream).await.is_ok() {}
+            lost.store(true, Ordering::Relaxed);
+        });
+        Ok(())
+    }
+
+    /// An error once one of them was lost.
+    pub(crate) fn are_there(&self) -> Result<(), CallError> {
+        match self.lost.load(Ordering::Relaxed) {
+            true => Err(CallError::Wrong("a watch was lost".to_owned())),
+            false => Ok(()),
         }
     }
 }
@@ -164,38 +238,17 @@ pub(crate) async fn open(connection: &Connection, range: &KeyRange) -> Result<St
 
 /// The next answer of a watch that must not end.
 pub(crate) async fn next(stream: &mut Stream) -> Result<WatchSummary, CallError> {
+    Ok(next_message(stream).await?.1)
+}
+
+async fn next_message(stream: &mut Stream) -> Result<(Bytes, WatchSummary), CallError> {
     let message = stream
         .next()
         .await?
         .ok_or_else(|| CallError::Wrong("a watch stream has ended".to_owned()))?;
-    let summary = watch_summary(message)?;
+    let summary = watch_summary(&message[..])?;
     if summary.canceled {
         return Err(CallError::Wrong("a watch was canceled".to_owned()));
     }
-    Ok(summary)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test(flavor = "current_thread")]
-    async fn a_write_is_seen_when_every_watcher_has_seen_it() {
-        let board = Board::new(3);
-        board.note(Ok(1));
-        board.note(Ok(1));
-        assert!(board.take_if_complete().expect("no failure").is_none());
-        board.note(Ok(1));
-        assert_eq!(board.all_seen().await.expect("all have seen it").len(), 3);
-        assert!(board.take_if_complete().expect("no failure").is_none());
-    }
-
-    #[tokio::test(flavor = "current_thread")]
-    async fn a_lost_watcher_ends_the_wait() {
-        let board = Board::new(2);
-        board.note(Ok(1));
-        board.note(Err(CallError::Wrong("a watch was canceled".to_owned())));
-        board.note(Ok(1));
-        assert!(board.all_seen().await.is_err());
-    }
+    Ok((message, summary))
 }

@@ -112,7 +112,7 @@ impl Node {
     }
 }
 
-/// A cluster. Dropping it kills its nodes; their folder stays.
+/// A cluster. Dropping it kills its nodes; their folder stays, with what was on disks of their own.
 pub struct Cluster {
     program: Program,
     nodes: Vec<Node>,
@@ -411,9 +411,12 @@ impl Drop for Cluster {
         for node in &mut self.nodes {
             // It may have ended by itself.
             drop(node.kill().and_then(|()| node.bury()));
+            // Mounts are in the room only, and the room goes; whoever wants to know what was on them looks here.
             if let Some(disk) = node.disk.take() {
-                // The mount is in the room only, and the room goes; whoever wants to know what was on it looks here.
                 drop(disk.save(&node.place.folder.join("disk")));
+            }
+            if let Some(room) = &node.member.room {
+                drop(room.save_disk());
             }
         }
     }

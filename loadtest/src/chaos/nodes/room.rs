@@ -136,6 +136,22 @@ impl Room {
         Ok(std::fs::remove_file(self.ballast()?)?)
     }
 
+    /// Copies what is on the room's disk, if it has one, to the folder that it hides: the mount is in the room only, and
+    /// goes with it.
+    pub(super) fn save_disk(&self) -> Result<()> {
+        let Some(disk) = &self.disk else { return Ok(()) };
+        // It is there only if the run ended with a disk that was full.
+        drop(self.free_disk());
+        let everything = self.seen_from_outside(disk).join(".");
+        let status = Command::new("cp").arg("-a").args([&everything, disk]).status()?;
+        anyhow::ensure!(
+            status.success(),
+            "{} cannot be copied: {status}",
+            everything.display()
+        );
+        Ok(())
+    }
+
     fn ballast(&self) -> Result<PathBuf> {
         let disk = self.disk.as_deref().context("this room has no disk of its own")?;
         Ok(self.seen_from_outside(disk).join("ballast"))

@@ -206,9 +206,19 @@ impl Traffic {
     /// If the last key cannot be written, or a member does not answer.
     pub fn finish(self, prefix: ProfileName) -> Result<()> {
         let end = runtime()?.block_on(last::finish(&self.run, &self.members, prefix.prefix()));
-        self.run.enter(Phase::Over);
-        self.thread.join().ok().context("the traffic panicked")??;
+        self.abandon()?;
         end
+    }
+
+    /// Stops clients and watchers where they are, and waits until what they saw is taken down: the end of a run whose
+    /// members are not all there for a better one.
+    ///
+    /// # Errors
+    ///
+    /// If the traffic had died.
+    pub fn abandon(self) -> Result<()> {
+        self.run.enter(Phase::Over);
+        self.thread.join().ok().context("the traffic panicked")?
     }
 }
 
