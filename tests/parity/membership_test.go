@@ -14,7 +14,9 @@ import (
 // promotionTimeout is how long a learner may take until it has caught up.
 const promotionTimeout = 30 * time.Second
 
-// memberComesAndGoes has etcdctl add a fourth member, promote and remove it.
+// memberComesAndGoes has etcdctl add a fourth member, promote and remove it. Who votes is not
+// compared while there are four: in Taffrail that many vote as --voters says, three unless told,
+// and one too many is a learner again soon.
 func memberComesAndGoes(ctx context.Context, s *Session) {
 	s.Fill("k", 20)
 	fourth, id := s.addLearner(ctx)
@@ -145,26 +147,6 @@ func learnerSays(ctx context.Context, s *Session) string {
 		outcome(stale), outcome(read), outcome(written), outcome(leases), outcome(err), answer.GetIsLearner())
 }
 
-// votersAfterPromotion counts them when that has come to rest: when the fourth votes, or a
-// vote was taken from another one.
-func votersAfterPromotion(ctx context.Context, s *Session) string {
-	fourth, id := s.addLearner(ctx)
-	s.startAdded(ctx, fourth)
-	defer fourth.Kill()
-	s.promote(id)
-	expected := 4
-	if s.Server.Flavour.Name == "taffrail" {
-		expected = 3
-	}
-	voters, err := 0, error(nil)
-	for deadline := time.Now().Add(startTimeout); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
-		if voters, err = s.Server.voters(ctx); err == nil && voters == expected {
-			break
-		}
-	}
-	return fmt.Sprintf("%d voters", voters)
-}
-
 // secondLearner asks for one more while there is one.
 func secondLearner(ctx context.Context, s *Session) string {
 	s.addLearner(ctx)
@@ -173,13 +155,7 @@ func secondLearner(ctx context.Context, s *Session) string {
 }
 
 var severalDivergences = []Divergence{{
-	Name:     "A9.2c_voters_after_a_promotion",
-	Reason:   "in Taffrail, --voters says how many members vote, three unless told: one too many is a learner again",
-	Etcd:     "4 voters",
-	Taffrail: "3 voters",
-	Run:      votersAfterPromotion,
-}, {
-	Name:     "A9.2d_second_learner",
+	Name:     "A9.2c_second_learner",
 	Reason:   "etcd has one learner at a time unless --max-learners says otherwise; Taffrail has as many as are added",
 	Etcd:     "FailedPrecondition etcdserver: too many learner members in cluster",
 	Taffrail: "OK",

@@ -23,7 +23,7 @@ func TestSeveral(t *testing.T) {
 var severalScripts = []Script{
 	{Name: "A8.6b_leader_is_moved", Run: leaderIsMoved},
 	{Name: "A9.2b_member_comes_and_goes", Run: memberComesAndGoes},
-	{Name: "A9.2e_member_that_is_not_started", Run: promoteUnstarted},
+	{Name: "A9.2d_member_that_is_not_started", Run: promoteUnstarted},
 }
 
 // ctlAll runs an etcdctl command with the endpoints of all members.
