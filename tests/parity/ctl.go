@@ -4,9 +4,11 @@ import (
 	"bufio"
 	"context"
 	"errors"
+	"fmt"
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"sort"
 	"strconv"
 	"strings"
@@ -44,8 +46,10 @@ func (s *Session) ctl(ctx context.Context, input string, arguments []string) (st
 }
 
 func (s *Session) ctlCommand(ctx context.Context, arguments []string) *exec.Cmd {
-	all := append([]string{"--endpoints", s.Server.URL()}, arguments...)
-	command := exec.CommandContext(ctx, filepath.Join(peersDir(), "etcdctl"), all...)
+	if !slices.Contains(arguments, "--endpoints") {
+		arguments = append([]string{"--endpoints", s.Server.URL()}, arguments...)
+	}
+	command := exec.CommandContext(ctx, filepath.Join(peersDir(), "etcdctl"), arguments...)
 	command.Dir = s.Server.Dir
 	return command
 }
@@ -86,12 +90,12 @@ func (s *Session) recordOutput(text string) {
 		return
 	}
 	lines := strings.Split(strings.TrimSuffix(text, "\n"), "\n")
-	listsMembers := memberLine.MatchString(lines[0])
+	listsMembers := memberLine.MatchString(lines[0]) || healthLine.MatchString(lines[0])
 	for i, line := range lines {
 		lines[i] = s.normaliseLine(line)
 	}
 	if listsMembers {
-		sort.Strings(lines) // they come in the order of ids that the server chose
+		sort.Strings(lines) // they come in the order of ids that the server chose, or of answers
 	}
 	for _, line := range lines {
 		s.recorder.line("  %s", line)
@@ -109,7 +113,10 @@ func (s *Session) recordErrors(text string) {
 
 var (
 	leaseGranted = regexp.MustCompile(`lease ([0-9a-f]{12,16}) granted`)
-	memberLine   = regexp.MustCompile(`^([0-9a-f]{12,16}), started`)
+	memberLine   = regexp.MustCompile(`^([0-9a-f]{12,16}), (?:un)?started`)
+	healthLine   = regexp.MustCompile(`^http\S+ is healthy`)
+	memberChange = regexp.MustCompile(`^Member +([0-9a-f]+) (\w+ .*cluster) +([0-9a-f]+)$`)
+	clusterList  = regexp.MustCompile(`^ETCD_INITIAL_CLUSTER="(.*)"$`)
 	clusterField = regexp.MustCompile(`^"ClusterID" : (\d+)$`)
 	memberField  = regexp.MustCompile(`^"MemberID" : (\d+)$`)
 	termField    = regexp.MustCompile(`^"RaftTerm" : \d+$`)
@@ -124,16 +131,34 @@ func (s *Session) normaliseLine(line string) string {
 		pattern *regexp.Regexp
 		kind    string
 		base    int
-	}{{leaseGranted, "lease", 16}, {memberLine, "member", 16}, {clusterField, "cluster", 10}, {memberField, "member", 10}} {
+	}{
+		{leaseGranted, "lease", 16}, {memberLine, "member", 16}, {memberChange, "member", 16},
+		{clusterField, "cluster", 10}, {memberField, "member", 10},
+	} {
 		if match := id.pattern.FindStringSubmatch(line); match != nil {
 			if number, err := strconv.ParseUint(match[1], id.base, 64); err == nil {
 				s.Names.Intern(id.kind, number)
 			}
 		}
 	}
+	line = s.normaliseChange(line)
 	line = termField.ReplaceAllString(line, `"RaftTerm" : <set>`)
 	line = remainings.ReplaceAllString(line, "remaining(<time>)")
 	line = durations.ReplaceAllString(line, "<time>")
 	line = etcdPatch.ReplaceAllString(line, "3.7.x")
 	return s.Names.Text(line)
+}
+
+// normaliseChange evens out what etcdctl prints of a change of the members: ids are padded
+// with blanks, and the list of members comes in the order of ids.
+func (s *Session) normaliseChange(line string) string {
+	if match := memberChange.FindStringSubmatch(line); match != nil {
+		return fmt.Sprintf("Member %s %s <cluster>", match[1], match[2])
+	}
+	if match := clusterList.FindStringSubmatch(line); match != nil {
+		members := strings.Split(s.Names.Text(match[1]), ",")
+		sort.Strings(members)
+		return fmt.Sprintf("ETCD_INITIAL_CLUSTER=%q", strings.Join(members, ","))
+	}
+	return line
 }

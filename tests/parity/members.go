@@ -210,6 +210,7 @@ func (m Members) leader(ctx context.Context) (ids []uint64, leader int, err erro
 type gatewayStatus struct {
 	Header struct {
 		MemberID string `json:"member_id"`
+		Revision string
 	}
 	Leader                  string
 	Version, StorageVersion string

@@ -39,6 +39,8 @@ type Server struct {
 	client    *http.Client
 	listen    string
 	peer      string
+	// place is the member's own network; nil is that of the test.
+	place *place
 	// initialCluster is who belongs to the cluster, as the flag of that name wants it.
 	initialCluster string
 }
@@ -94,6 +96,9 @@ func (s *Server) prepareAnew() error {
 	if err != nil {
 		return err
 	}
+	if s.place != nil {
+		client, peer = strings.Replace(client, loopback, s.place.address, 1), strings.Replace(peer, loopback, s.place.address, 1)
+	}
 	s.listen, s.Endpoint, s.peer = "http://"+client, "http://"+client, "http://"+peer
 	if s.options.CertFile != "" {
 		s.listen, s.Endpoint = "https://"+client, "https://"+strings.Replace(client, loopback, "localhost", 1)
@@ -111,7 +116,11 @@ func (s *Server) Restart() error {
 }
 
 func (s *Server) launch() (err error) {
-	s.Process, err = process.Start(s.Name, s.directory, nil, s.binary, s.arguments()...)
+	program, arguments := s.binary, s.arguments()
+	if s.place != nil {
+		program, arguments = s.place.command(program, arguments)
+	}
+	s.Process, err = process.Start(s.Name, s.directory, nil, program, arguments...)
 	return err
 }
 

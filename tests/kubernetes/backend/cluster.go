@@ -4,10 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
 )
 
@@ -28,11 +31,16 @@ type Cluster struct {
 func Start(t testing.TB, options Options) *Cluster {
 	t.Helper()
 	cluster := &Cluster{options: options}
-	for number := range *membersFlag {
+	places := make([]*place, *membersFlag)
+	if options.OwnNetwork && *membersFlag > 1 {
+		places = newNetwork(t, *membersFlag).places
+	}
+	for number, place := range places {
 		server, err := newServer(fmt.Sprintf("backend-%d", number+1), directory(t, options), options)
 		if err != nil {
 			t.Fatal(err)
 		}
+		server.place = place
 		t.Cleanup(server.cleanUp)
 		cluster.Members = append(cluster.Members, server)
 	}
@@ -103,12 +111,13 @@ func (c *Cluster) LogTail(lines int) string {
 	return tails.String()
 }
 
-// Leader returns the member that leads and the others, once all of them agree.
-func (c *Cluster) Leader(ctx context.Context) (leader *Server, followers []*Server, err error) {
+// Leader returns the member that leads and the others, once all of them agree. Members
+// that are cut off are not asked, nor returned.
+func (c *Cluster) Leader(ctx context.Context, cutOff ...*Server) (leader *Server, followers []*Server, err error) {
 	ctx, cancel := context.WithTimeout(ctx, startLimit)
 	defer cancel()
 	for {
-		if leader, followers, err = c.leaderNow(ctx); err == nil {
+		if leader, followers, err = c.leaderNow(ctx, cutOff); err == nil {
 			return leader, followers, nil
 		}
 		select {
@@ -119,15 +128,18 @@ func (c *Cluster) Leader(ctx context.Context) (leader *Server, followers []*Serv
 	}
 }
 
-func (c *Cluster) leaderNow(ctx context.Context) (leader *Server, followers []*Server, err error) {
+func (c *Cluster) leaderNow(ctx context.Context, cutOff []*Server) (leader *Server, followers []*Server, err error) {
 	leaders := map[uint64]bool{}
 	for _, server := range c.Members {
-		status, err := server.status(ctx)
+		if slices.Contains(cutOff, server) {
+			continue
+		}
+		answer, err := server.status(ctx)
 		if err != nil {
 			return nil, nil, err
 		}
-		leaders[status.Leader] = true
-		if status.Leader == status.Header.MemberId {
+		leaders[answer.Leader] = true
+		if answer.Leader == answer.Header.MemberId {
 			leader = server
 		} else {
 			followers = append(followers, server)
@@ -152,9 +164,31 @@ func (s *Server) status(ctx context.Context) (*clientv3.StatusResponse, error) {
 
 // Revision is what the member has reached by itself, whatever the others have.
 func (s *Server) Revision(ctx context.Context) (int64, error) {
-	status, err := s.status(ctx)
+	answer, err := s.read(ctx)
 	if err != nil {
 		return 0, err
 	}
-	return status.Header.Revision, nil
+	return answer.Header.Revision, nil
+}
+
+// LacksLeader is an error unless the member answers, and says that it has no leader.
+func (s *Server) LacksLeader(ctx context.Context) error {
+	_, err := s.read(clientv3.WithRequireLeader(ctx))
+	if errors.Is(rpctypes.Error(err), rpctypes.ErrNoLeader) {
+		return nil
+	}
+	return fmt.Errorf("%s has a leader, or does not answer: %v", s.Name, err)
+}
+
+// read reads what the member has by itself, and once: a client of etcd's own would go on trying.
+func (s *Server) read(ctx context.Context) (*pb.RangeResponse, error) {
+	ctx, cancel := context.WithTimeout(ctx, statusLimit)
+	defer cancel()
+	client, err := clientv3.New(clientv3.Config{Endpoints: []string{s.Endpoint}, TLS: s.options.ClientTLS, DialTimeout: statusLimit})
+	if err != nil {
+		return nil, err
+	}
+	defer client.Close()
+	request := &pb.RangeRequest{Key: []byte("/registry/none"), Serializable: true}
+	return pb.NewKVClient(client.ActiveConnection()).Range(ctx, request)
 }

@@ -67,6 +67,9 @@ type Options struct {
 	// that. Upstream's storage tests allow 100 ms for a write, which a disk shared with
 	// others does not always keep. Nothing may be claimed about durability then.
 	InMemory bool
+	// OwnNetwork gives each of several members an address and a network namespace of its
+	// own, so that CutOff can part them. TestMain must have called EnterOwnNetwork.
+	OwnNetwork bool
 }
 
 // Selected is the kind of server that -backend or KUBERNETES_TEST_BACKEND asks for.

@@ -62,7 +62,7 @@ func Start(t *testing.T) *Cluster {
 	t.Helper()
 	c := &Cluster{directory: t.TempDir()}
 	t.Cleanup(func() { c.end(t) })
-	c.Backend = backend.Start(t, backend.Options{ProgressNotifyInterval: progressNotifyInterval})
+	c.Backend = backend.Start(t, backend.Options{ProgressNotifyInterval: progressNotifyInterval, OwnNetwork: true})
 	for _, step := range []func() error{c.makeIdentities, c.startAPIServer, c.startControllers} {
 		if err := step(); err != nil {
 			t.Fatal(err)
@@ -81,7 +81,10 @@ func (c *Cluster) end(t *testing.T) {
 }
 
 func (c *Cluster) logTails(lines int) string {
-	tails := c.Backend.LogTail(lines)
+	tails := ""
+	if c.Backend != nil { // which is what did not start
+		tails = c.Backend.LogTail(lines)
+	}
 	for _, component := range c.Components {
 		tails += component.LogTail(lines)
 	}

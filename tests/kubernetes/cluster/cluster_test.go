@@ -2,8 +2,13 @@ package cluster
 
 import (
 	"context"
+	"flag"
+	"fmt"
+	"os"
 	"testing"
 	"time"
+
+	"taffrail.test/kubernetes/backend"
 )
 
 const (
@@ -15,6 +20,16 @@ const (
 type phase struct {
 	name string
 	run  func(ctx context.Context, t *testing.T, c *Cluster)
+}
+
+// TestMain runs the tests where members can be parted from each other, or not at all.
+func TestMain(m *testing.M) {
+	flag.Parse()
+	if err := backend.EnterOwnNetwork(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	os.Exit(m.Run())
 }
 
 // TestCluster leads one control plane through a life: it is filled, changed, watched,

@@ -71,13 +71,6 @@ func (p *Process) Kill() {
 	<-p.done
 }
 
-// Pause stops the process from doing anything, as a machine does that is out of reach:
-// its connections stay open and nobody answers on them.
-func (p *Process) Pause() error { return p.command.Process.Signal(syscall.SIGSTOP) }
-
-// Resume lets a paused process go on.
-func (p *Process) Resume() error { return p.command.Process.Signal(syscall.SIGCONT) }
-
 // Terminate asks the process to end with SIGTERM. The error says that it did not
 // within the limit (it is killed then) or that it ended with a failure. Ending by the
 // signal itself is none: etcd, when it has cleaned up, raises it again.
