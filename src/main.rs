@@ -3,6 +3,7 @@
 #[cfg(feature = "dqlite")]
 mod cluster;
 mod commands;
+mod disk;
 mod door;
 mod gateway;
 mod http;
@@ -81,9 +82,11 @@ fn serve(settings: Settings) -> Result<()> {
             server = Server::open(&settings, threads) => server?,
             _ = signals.next() => return Ok(()),
         };
+        let disk = disk::watch(settings.data_dir.clone());
         tokio::select! {
             outcome = server.run(settings, signals) => outcome,
             never = memory::give_back() => match never {},
+            never = disk => match never {},
         }
     })
     .context("cannot start the threads that serve connections")?

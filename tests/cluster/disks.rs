@@ -109,6 +109,12 @@ async fn a_followers_disk_is_full() {
     fill(&cluster, follower);
     write_much(&cluster, leader).await;
     takes_no_more(&cluster, leader, follower).await;
+    eventually(|| async {
+        let log = cluster.nodes[follower].logged();
+        let said = log.contains("the disk of the data directory is full");
+        said.then_some(()).ok_or(log)
+    })
+    .await;
     load.more_through(leader, 20).await;
     make_room(&mut cluster, follower);
     load.more_through(follower, 20).await;
