@@ -83,13 +83,13 @@ fn a_replica_that_is_behind_is_not_read() {
     refuses();
     cluster.forget_leader();
     refuses();
+    let value = [Some(Bytes::copy_from_slice(&7_i64.to_le_bytes()))];
+    let found = eventually(|| reader.values(&[Position(7)]));
+    assert_eq!(found, value, "rows that it has do not change");
+    assert!(reader.size().unwrap().in_use > 0);
     cluster.find_leader(0);
-    let value = Bytes::copy_from_slice(&7_i64.to_le_bytes());
-    assert_eq!(
-        reader.values(&[Position(7)]).unwrap(),
-        [Some(value)],
-        "what is there is there"
-    );
+    let found = reader.values(&[Position(7)]).unwrap();
+    assert_eq!(found, value, "what is there is there");
 }
 
 /// A member's own rows are read as far as is asked for, however far the process has come, and what the replica does

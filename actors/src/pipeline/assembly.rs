@@ -201,7 +201,7 @@ impl Ground {
         let (shared, clock) = (Arc::clone(&self.shared), self.settings.clock.clone());
         let (replication, meter) = (Arc::clone(&cluster.replicator), Arc::clone(mailbox));
         let address = places
-            .peers
+            .write_path
             .start(move || Replicator::new(shared, clock, replication, meter));
         Mailbox::new(address, Arc::clone(mailbox))
     }

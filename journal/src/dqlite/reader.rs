@@ -65,9 +65,10 @@ impl DqliteReader {
         self.options.horizon.position()
     }
 
-    /// Asks the leader, and if that does not help, the local replica.
+    /// Asks the leader, and if that does not help, the local replica, once that has this position.
     fn ask<T>(
         &self,
+        wanted: Position,
         leader: impl FnMut(&mut Session) -> Result<T, Fault>,
         replica: impl FnOnce(&Image) -> Result<T, ReadError>,
     ) -> Result<T, ReadError> {
@@ -80,7 +81,7 @@ impl DqliteReader {
             Err(fault) => fault,
         };
         tracing::debug!(%fault, "the log is read from the local replica");
-        let image = self.images.reaching(self.horizon());
+        let image = self.images.reaching(wanted);
         let image = image.map_err(|error| ReadError::Failed(format!("{error}; and the leader: {fault}")))?;
         self.learn(image.cluster_id());
         replica(&image)
@@ -144,7 +145,10 @@ impl Reader for DqliteReader {
 
     fn values(&self, positions: &[Position]) -> Result<Vec<Option<Bytes>>, ReadError> {
         let horizon = self.horizon();
+        // Rows are never changed, so a replica that is behind has them as they are.
+        let newest = positions.iter().max().copied().unwrap_or_default();
         self.ask(
+            newest,
             |leader| leader.values(positions, horizon),
             |replica| replica.values(positions),
         )
@@ -153,6 +157,7 @@ impl Reader for DqliteReader {
     fn events(&self, from: Revision, budget: usize) -> Result<History, ReadError> {
         let horizon = self.horizon();
         self.ask(
+            horizon,
             |leader| leader.events(from, budget, horizon),
             |replica| replica.events(from, budget),
         )
@@ -171,9 +176,9 @@ impl Reader for DqliteReader {
         self.options.horizon.advance(position);
     }
 
-    /// Of a member that has just begun and knows no leader: nothing.
+    /// Without a leader the replica's, however far that is. Of a member that has just begun: nothing.
     fn size(&self) -> Result<Size, ReadError> {
-        let measured = self.ask(Session::size, Image::size);
+        let measured = self.ask(Position::default(), Session::size, Image::size);
         measured.or_else(|error| match self.images.now_if_any() {
             Ok(None) => Ok(Size::default()),
             _ => Err(error),

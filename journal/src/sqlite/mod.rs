@@ -37,7 +37,9 @@ use crate::{AppendError, Journal, OpenError, Reader};
 /// What can be chosen about a log on disk, in bytes unless it says otherwise.
 #[derive(Clone, Copy, Debug)]
 pub struct SqliteOptions {
-    /// How much the write-ahead log grows before another piece of it is brought into the database.
+    /// How much the write-ahead log grows before another piece of it is brought into the database. Commits wait
+    /// for their disk while a piece is synced: pieces of 8 MiB doubled the p99 of writes, those of 256 KiB cost a
+    /// quarter of their number.
     pub checkpoint: u64,
     /// The length at which the write-ahead log is started over. It is passed while a reader holds on to
     /// an old state of the log, a snapshot for example, and returned to afterwards.
@@ -51,7 +53,7 @@ pub struct SqliteOptions {
 impl Default for SqliteOptions {
     fn default() -> Self {
         Self {
-            checkpoint: 8 << 20,
+            checkpoint: 1 << 20,
             wal_limit: 64 << 20,
             spare: 8 << 20,
             readers: 8,

@@ -21,7 +21,7 @@ const LARGEST_GAP: u32 = 2048;
 const PAUSE: Duration = Duration::from_millis(2);
 
 /// Pages given back in one call.
-const VACUUM_PAGES: u32 = 64;
+const VACUUM_PAGES: u32 = 16;
 
 impl SqliteJournal {
     /// The write-ahead log has just been started over, or is new.
