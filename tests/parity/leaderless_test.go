@@ -3,7 +3,6 @@ package parity
 import (
 	"context"
 	"fmt"
-	"io"
 	"strings"
 	"time"
 
@@ -60,7 +59,6 @@ var leaderlessScripts = []Script{
 	}},
 	{Name: "A8.1b_status_without_leader", Run: func(ctx context.Context, s *Session) {
 		s.Put("a", "1")
-		s.awaitOwnCopy(ctx)
 		s.loseLeader(ctx)
 		_, _ = s.Maintenance.Status(ctx, &pb.StatusRequest{})
 		s.HTTP("GET", "/health", "")
@@ -193,18 +191,6 @@ func (s *Session) errorsOf(ctx context.Context) []string {
 		s.Fail("status: %v", err)
 	}
 	return answer.Errors
-}
-
-// awaitOwnCopy waits until the member has heard itself that what was written is committed,
-// which its peers tell a moment later: a snapshot is made of what it has.
-func (s *Session) awaitOwnCopy(ctx context.Context) {
-	stream, err := s.Maintenance.Snapshot(Quiet(ctx), &pb.SnapshotRequest{})
-	for err == nil {
-		_, err = stream.Recv()
-	}
-	if err != io.EOF {
-		s.Fail("snapshot: %v", err)
-	}
 }
 
 // loseLeader kills all other members and waits until the one that is left has seen it.
