@@ -88,11 +88,12 @@ func (s *Session) prepareMember(name string) *Server {
 	return member
 }
 
-// promoteUnstarted has etcdctl promote a member that cannot have caught up. It is given more
-// than its own five seconds: they are what Taffrail gives the member.
+// promoteUnstarted has etcdctl promote a member that cannot have caught up, and remove it then.
 func promoteUnstarted(ctx context.Context, s *Session) {
 	_, id := s.addLearner(ctx)
-	s.Ctl("member", "promote", id, "--command-timeout", "15s")
+	s.Ctl("member", "promote", id)
+	s.Ctl("member", "list")
+	s.Ctl("member", "remove", id)
 	s.Ctl("member", "list")
 }
 

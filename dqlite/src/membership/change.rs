@@ -67,7 +67,7 @@ impl Leader {
             Some(member) => {
                 if role != Role::Spare {
                     let line = self.context.line(&member.address, ANSWER);
-                    refuse_stand_in(line, id, deadline).await?;
+                    refuse_absent(line, id, deadline).await?;
                 }
                 self.make(&Change::Assign(id, role), deadline).await
             }
@@ -179,12 +179,12 @@ impl Leader {
     }
 }
 
-/// Refuses to go on if another node is where a member should be. Whoever cannot be reached is left to the leader, which
-/// sees whether it catches up.
-async fn refuse_stand_in(mut line: Line, id: u64, deadline: Deadline) -> Result<(), ChangeError> {
+/// Refuses to go on if another node is where a member should be, or nobody: the leader would wait for it to catch up,
+/// and until then make no other change.
+async fn refuse_absent(mut line: Line, id: u64, deadline: Deadline) -> Result<(), ChangeError> {
     match deadline.within(line.somebody_else(id)).await? {
-        Ok(Some(error)) => Err(ChangeError::Refused(error)),
-        Ok(None) | Err(_) => Ok(()),
+        Ok(None) => Ok(()),
+        Ok(Some(error)) | Err(error) => Err(ChangeError::Refused(error)),
     }
 }
 

@@ -106,7 +106,7 @@ pub enum ChangeError {
         /// What happened last.
         reason: String,
     },
-    /// The leader refuses.
+    /// The leader refuses, or is not asked, since the member that it would be for is not there.
     #[error("the leader refuses: {0}")]
     Refused(#[source] client::Error),
     /// There is no such member.

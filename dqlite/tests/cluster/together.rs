@@ -196,6 +196,24 @@ async fn a_removed_member_is_not_taken_for_its_successor() {
     assert_eq!(listed.role, Role::Spare, "{members:?}");
 }
 
+/// Nothing waits for it to catch up, so that the next change is made at once.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_member_that_was_never_started_gets_no_role() {
+    let three = Three::start().await;
+    let leader = &three.peers[1].membership;
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let server = Server {
+        id: 78,
+        address: nobody.local_addr().unwrap().to_string(),
+    };
+    drop(nobody);
+    leader.add(&server, PATIENCE).await.unwrap();
+    let error = leader.assign(78, Role::Voter, PATIENCE).await.unwrap_err();
+    assert!(matches!(error, ChangeError::Refused(_)), "{error}");
+    leader.remove(78, PATIENCE).await.unwrap();
+    assert_eq!(three.peers[0].members().await.len(), 3);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_leader_leaves_and_the_last_voter_cannot() {
     let mut three = Three::start().await;
