@@ -4,9 +4,10 @@ use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::time::Duration;
 
+use crate::support::calls::within;
 use crate::support::certificates::Authority;
 use crate::support::trust::PeerFiles;
-use crate::support::{Cluster, Load, Plan};
+use crate::support::{Cluster, Load, Plan, eventually};
 
 /// Dqlite's protocol begins with its version, 1, in eight bytes; the request for the leader follows.
 const HELLO: [u8; 24] = [
@@ -54,7 +55,7 @@ async fn is_turned_away(cluster: &mut Cluster, index: usize, files: &PeerFiles, 
     cluster.nodes[index].flags = files.flags();
     std::fs::write(&cluster.nodes[index].log, "").expect("a log file");
     cluster.nodes[index].start(&[&join]);
-    crate::support::eventually(|| async {
+    eventually(|| async {
         let log = cluster.nodes[index].logged();
         let refused = |line: &&str| line.contains("waiting for a member of the cluster to join");
         let refusals: Vec<&str> = log.lines().filter(refused).collect();
@@ -106,10 +107,11 @@ async fn members_with_bad_certificates_are_turned_away() {
     let join = format!("--join={}:2380", cluster.nodes[0].host);
     cluster.nodes[fourth].start(&[&join]);
     cluster.serves(fourth).await;
-    let listed = cluster.client(0).await.member_list().await.expect("a list");
     let id = cluster.id(fourth).await;
-    assert!(
-        listed.members().iter().any(|member| member.id() == id),
-        "{listed:?}"
-    );
+    eventually(|| async {
+        let listed = within(cluster.client(0).await.member_list()).await?;
+        let found = listed.members().iter().any(|member| member.id() == id);
+        found.then_some(()).ok_or(format!("{listed:?}"))
+    })
+    .await;
 }
