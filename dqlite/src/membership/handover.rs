@@ -8,6 +8,7 @@ use tokio::time::Instant;
 use super::ChangeError;
 use super::change::Leader;
 use super::context::{ANSWER, Context};
+use super::line::Described;
 use super::roles::{Health, LEAVING, Node, successors};
 use crate::client::Metadata;
 use crate::wire::{Member, Role};
@@ -104,8 +105,11 @@ async fn ask(context: &Context, members: &[Member]) -> Vec<Node> {
     for member in members.iter().cloned() {
         let mut line = context.line(&member.address, ANSWER);
         asked.spawn(async move {
-            let metadata = line.describe(member.id).await;
-            node(&member, metadata.ok())
+            let metadata = match line.describe(member.id).await {
+                Ok(Described::Member(metadata)) => Some(metadata),
+                Ok(Described::StandIn(_)) | Err(_) => None,
+            };
+            node(&member, metadata)
         });
     }
     asked.join_all().await

@@ -6,6 +6,15 @@ use std::sync::Arc;
 use super::context::Reach;
 use crate::client::{Client, Error, Metadata, Options};
 
+/// Who answers at a member's address.
+#[derive(Debug)]
+pub(super) enum Described {
+    /// The member, or a node that does not know better.
+    Member(Metadata),
+    /// A node that takes itself for another: why it is not the member.
+    StandIn(Error),
+}
+
 /// A line to the node at one address.
 #[derive(Debug)]
 pub(super) struct Line {
@@ -39,18 +48,19 @@ impl Line {
         Ok(self.client.insert(client))
     }
 
-    /// What a member says of itself. An error if another node answers in its place.
-    pub(super) async fn describe(&mut self, id: u64) -> Result<Metadata, Error> {
+    /// What the node at a member's address says of itself.
+    pub(super) async fn describe(&mut self, id: u64) -> Result<Described, Error> {
         match self.somebody_else(id).await? {
-            Some(error) => Err(error),
-            None => self.client().await?.describe().await,
+            Some(error) => Ok(Described::StandIn(error)),
+            None => Ok(Described::Member(self.client().await?.describe().await?)),
         }
     }
 
-    /// Why the node at this address is not the member `id`, if it is not: it takes itself for another, as a member does
-    /// that was removed and is started again where a new one is to be. Raft ignores what it says. But were the new one
-    /// given a role for it, it could not begin without a log any more, and it has none yet. It knows nobody at its
-    /// address itself until it has the log that says so.
+    /// Why the node at this address is not the member `id`, as far as it knows: it takes itself for another, as a member
+    /// does that was removed and is started again where a new one is to be. Raft ignores what it says. But were the new
+    /// one given a role for it, it could not begin without a log any more, and it has none yet. It knows nobody at its
+    /// address itself until it has the log that says so; unless it was there early enough to be sent what was meant for
+    /// its predecessor.
     pub(super) async fn somebody_else(&mut self, id: u64) -> Result<Option<Error>, Error> {
         let members = self.client().await?.cluster().await?;
         let here = members.iter().find(|member| member.address == self.address);

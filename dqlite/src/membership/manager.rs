@@ -10,7 +10,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::RoleSettings;
 use super::context::{ANSWER, Context};
-use super::line::Line;
+use super::line::{Described, Line};
 use super::roles::{Assignment, Health, Node, plan};
 use crate::client::{Error, Metadata};
 use crate::wire::{Member, Server};
@@ -19,6 +19,10 @@ use crate::wire::{Member, Server};
 const CATCH_UP: Duration = Duration::from_secs(120);
 /// How long a member that could not be given a role is passed over.
 const PASSED_OVER: Duration = Duration::from_secs(10);
+
+/// How long a node that takes itself for another is passed over. One that was removed has heard of it by then, and ended;
+/// a new one that was sent its predecessor's log knows no better before it is given a role.
+const STAND_IN: Duration = Duration::from_secs(20);
 
 /// Manages roles whenever this node leads, for ever.
 pub(super) async fn manage(
@@ -54,6 +58,8 @@ struct Contact {
     answers: bool,
     last_answer: Instant,
     passed_over_until: Instant,
+    /// Since when the node there takes itself for another.
+    stands_in_since: Option<Instant>,
 }
 
 impl Manager {
@@ -159,14 +165,26 @@ impl Contact {
             answers: false,
             last_answer: now,
             passed_over_until: now,
+            stands_in_since: None,
         }
     }
 
-    fn hear(&mut self, line: Line, answer: Result<Metadata, Error>) {
+    fn hear(&mut self, line: Line, answer: Result<Described, Error>) {
         self.line = Some(line);
-        self.answers = answer.is_ok();
-        if let Ok(metadata) = answer {
-            self.metadata = metadata;
+        self.answers = match answer {
+            Ok(Described::Member(metadata)) => {
+                self.metadata = metadata;
+                self.stands_in_since = None;
+                true
+            }
+            Ok(Described::StandIn(reason)) => {
+                let since = *self.stands_in_since.get_or_insert_with(Instant::now);
+                tracing::debug!(%reason, "a member is passed over for a while");
+                since.elapsed() >= STAND_IN
+            }
+            Err(_) => false,
+        };
+        if self.answers {
             self.last_answer = Instant::now();
         }
     }
