@@ -99,7 +99,7 @@ const MENDS: &[Mend] = &[
         },
         sound: |_| false,
     },
-    // A write in two hundred waits for a checkpoint of 4 MiB, on all nodes at once.
+    // A write in some hundreds waits for a checkpoint of 4 MiB, on all nodes at once.
     Mend {
         name: "short-checkpoints",
         edit: Edit {

@@ -21,8 +21,7 @@ const KEYS_PER_LOCK: usize = 512;
 const PAUSE: Duration = Duration::from_millis(1);
 /// Rows that are gathered before they are deleted in the order of the log: 2 MiB of positions.
 const ROWS_GATHERED: usize = 1 << 18;
-/// Rows deleted by one command: it shares a commit with the writes of others and must not be felt there. With
-/// 40,000 writes a second that is still as many as come.
+/// Rows deleted by one command: it shares a commit with the writes of others and must not be felt there.
 const ROWS_PER_SCRUB: usize = 128;
 /// Bounds of the pause after a scrub, which otherwise lasts as long as the scrub took.
 const SCRUB_PAUSE_MAX: Duration = Duration::from_millis(100);
