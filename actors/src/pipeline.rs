@@ -91,8 +91,8 @@ pub enum StartError {
 
 /// Where an actor starts: on an arbiter in production, or where the caller runs, inside a simulation.
 pub(crate) trait Place: Clone + Send + Sync + 'static {
-    /// Where the log is written, if it is known how to tell whether a write is alone.
-    fn writer(alone: Option<Alone>) -> WriterPlace;
+    /// Where a log that blocks is written, if it is known how to tell whether a write is alone.
+    fn writer(alone: Alone) -> WriterPlace;
 
     fn start<A: Actor<Context = Context<A>>>(&self, make: impl FnOnce() -> A + Send + 'static) -> Addr<A>;
 
@@ -104,7 +104,7 @@ pub(crate) trait Place: Clone + Send + Sync + 'static {
 struct OnArbiter(ArbiterHandle);
 
 impl Place for OnArbiter {
-    fn writer(alone: Option<Alone>) -> WriterPlace {
+    fn writer(alone: Alone) -> WriterPlace {
         WriterPlace::Thread(alone)
     }
 
@@ -121,7 +121,7 @@ impl Place for OnArbiter {
 struct Here;
 
 impl Place for Here {
-    fn writer(_: Option<Alone>) -> WriterPlace {
+    fn writer(_: Alone) -> WriterPlace {
         WriterPlace::Inline
     }
 
@@ -298,15 +298,15 @@ fn run_actors<T>(
             arbiters.push(arbiter);
             handle
         };
-        let [write_path, watch_hub] = match threads {
-            Threads::Own => [start(), start()],
-            Threads::Shared(arbiter) => [arbiter.clone(), arbiter.clone()],
+        let [write_path, watch_hub, peers] = match threads {
+            Threads::Own => [start(), start(), start()],
+            Threads::Shared(arbiter) => [arbiter.clone(), arbiter.clone(), arbiter.clone()],
         };
         let _gone = built.send(build(&Places {
             write_path: OnArbiter(write_path),
             watch_hub: OnArbiter(watch_hub),
             timers: OnArbiter(start()),
-            peers: OnArbiter(start()),
+            peers: OnArbiter(peers),
         }));
         let _dropped = stopped.await;
         for arbiter in &arbiters {

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use journal::Journal;
+use journal::SharedJournal;
 use model::Limits;
 use tokio::sync::oneshot;
 
@@ -18,10 +18,10 @@ use crate::read_index::ReadIndex;
 use crate::revision_allocator::RevisionAllocator;
 use crate::shared_state::SharedState;
 use crate::write_batcher::{Abdicate, BatcherMeters, Drain, Elected, Tenure, WriteBatcher};
-use crate::writer::{Alone, Writer};
+use crate::writer::{Alone, Writer, WritingSide};
 
 /// Starts the actors of one leadership on the write arbiter.
-pub(crate) type TermStarter = Box<dyn Fn(Box<dyn Journal>, Epoch) -> Term + Send + Sync>;
+pub(crate) type TermStarter = Box<dyn Fn(Box<dyn SharedJournal>, Epoch) -> Term + Send + Sync>;
 
 /// What every leadership's actors need.
 #[derive(Clone)]
@@ -38,17 +38,16 @@ impl TermParts {
     /// Starts a batcher on this log and an allocator that feeds it.
     pub(crate) fn start<P: Place>(
         self,
-        journal: Box<dyn Journal>,
+        log: WritingSide,
         tenure: Tenure,
         place: &P,
     ) -> (Mailbox<RevisionAllocator>, Mailbox<WriteBatcher>) {
         let epoch = self.shared.epoch();
         let (meters, keyspace) = (self.batcher_meters.clone(), self.keyspace);
-        // Where members elect who writes, a commit waits for others of them.
-        let alone = matches!(tenure, Tenure::Life).then(|| Alone::new(Arc::clone(&self.shared)));
+        let alone = Alone::new(Arc::clone(&self.shared));
         let batcher = Mailbox::new(
             place.start(move || {
-                let writer = Writer::new(journal, P::writer(alone));
+                let writer = Writer::new(log, P::writer(alone));
                 WriteBatcher::new(writer, tenure, epoch, meters, keyspace)
             }),
             self.batcher_meters.mailbox,
@@ -65,7 +64,7 @@ impl TermParts {
     /// Starts the actors of a leadership that ends.
     pub(crate) fn start_term<P: Place>(
         self,
-        journal: Box<dyn Journal>,
+        journal: Box<dyn SharedJournal>,
         epoch: Epoch,
         read_index: Mailbox<ReadIndex>,
         place: &P,
@@ -76,7 +75,7 @@ impl TermParts {
             read_index,
             over,
         });
-        let (allocator, batcher) = self.start(journal, tenure, place);
+        let (allocator, batcher) = self.start(WritingSide::Shared(journal), tenure, place);
         Term {
             epoch,
             allocator,

@@ -21,7 +21,7 @@ use crate::shared_state::SharedState;
 use crate::space::Space;
 use crate::watch_hub::{HubMeter, WatchHub};
 use crate::write_batcher::{BatcherMeters, Tenure, WriteBatcher};
-use crate::writer::{Writer, WriterPlace};
+use crate::writer::{Writer, WriterPlace, WritingSide};
 
 /// Bytes of values in memory.
 const VALUE_CACHE_BYTES: usize = 1 << 20;
@@ -67,7 +67,8 @@ pub(crate) fn allocator(shared: &Arc<SharedState>) -> Mailbox<RevisionAllocator>
         batches: Arc::new(BatchMeter::default()),
     };
     let keyspace = keyspace(shared, &followers(shared, &LeaseClock::fresh()), &meter);
-    let writer = Writer::new(MemoryJournal::new(), WriterPlace::Inline);
+    let log = WritingSide::Own(Box::new(MemoryJournal::new()));
+    let writer = Writer::new(log, WriterPlace::Inline);
     let batcher = WriteBatcher::new(writer, Tenure::Life, shared.epoch(), meters, keyspace);
     let batcher = Mailbox::new(batcher.start(), Arc::clone(&meter));
     let allocator = RevisionAllocator::new(

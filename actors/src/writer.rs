@@ -1,14 +1,19 @@
-//! The writer: the only one that writes the log, on a thread of its own. Owned by the write batcher, answers to it.
+//! The writer: the only one that writes the log. Owned by the write batcher, answers to it.
+//!
+//! A log of one's own is written on a thread of its own, because the disk is waited for there. Writing a log that members
+//! share is spent waiting for the others: that is done where the batcher is.
 
 mod alone;
 
+use std::rc::Rc;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
-use journal::{AppendError, Journal};
+use journal::{AppendError, Journal, SharedJournal};
 use parking_lot::Mutex;
+use tokio::sync::Mutex as AwaitedMutex;
 
 use crate::mailbox::Mailbox;
 use crate::write_batcher::{Batch, WriteBatcher};
@@ -30,10 +35,18 @@ pub struct Written {
     pub(crate) took: Duration,
 }
 
-/// Whether commits have a thread of their own.
+/// The writing side of a log.
+pub(crate) enum WritingSide {
+    /// Only this process has the log. Appending blocks.
+    Own(Box<dyn Journal>),
+    /// Members have it in common.
+    Shared(Box<dyn SharedJournal>),
+}
+
+/// Whether commits that block have a thread of their own.
 pub(crate) enum WriterPlace {
     /// A thread: the actors go on while a batch is committed. Unless a write is known to be alone.
-    Thread(Option<Alone>),
+    Thread(Alone),
     /// The batcher's own: in a simulation nothing may happen at a time of its own.
     Inline,
 }
@@ -41,9 +54,11 @@ pub(crate) enum WriterPlace {
 /// The owner of the log's writing side.
 pub(crate) enum Writer {
     /// Not yet started.
-    Waiting(Box<dyn Journal>, WriterPlace),
+    Waiting(WritingSide, WriterPlace),
     /// A thread works off the channel.
     Thread(WriterThread),
+    /// The actors go on while a batch is on its way to the other members.
+    Shared(SharedWriter),
     /// Each batch is committed where it is submitted.
     Inline(Box<dyn Journal>, Mailbox<WriteBatcher>),
     /// Between two states, after a thread was refused, and at the end.
@@ -52,15 +67,20 @@ pub(crate) enum Writer {
 
 impl Writer {
     /// A writer for this log; it begins with [`start`](Self::start).
-    pub(crate) fn new(journal: impl Journal, place: WriterPlace) -> Self {
-        Self::Waiting(Box::new(journal), place)
+    pub(crate) fn new(log: WritingSide, place: WriterPlace) -> Self {
+        Self::Waiting(log, place)
     }
 
     /// Starts the writer, which reports to `batcher`.
     pub(crate) fn start(&mut self, batcher: Mailbox<WriteBatcher>) {
         *self = match std::mem::replace(self, Self::Gone) {
-            Self::Waiting(journal, WriterPlace::Inline) => Self::Inline(journal, batcher),
-            Self::Waiting(journal, WriterPlace::Thread(alone)) => start_thread(journal, batcher, alone),
+            Self::Waiting(WritingSide::Shared(journal), _) => {
+                Self::Shared(SharedWriter::new(journal, batcher))
+            }
+            Self::Waiting(WritingSide::Own(journal), WriterPlace::Inline) => Self::Inline(journal, batcher),
+            Self::Waiting(WritingSide::Own(journal), WriterPlace::Thread(alone)) => {
+                start_thread(journal, batcher, alone)
+            }
             started => started,
         };
     }
@@ -69,6 +89,7 @@ impl Writer {
     pub(crate) fn submit(&mut self, batch: Batch) {
         match self {
             Self::Thread(thread) => thread.submit(batch),
+            Self::Shared(shared) => shared.submit(batch),
             Self::Inline(journal, batcher) => batcher.tell(write(journal.as_mut(), batch)),
             _ => panic!("the log writer was not started"),
         }
@@ -76,11 +97,8 @@ impl Writer {
 
     /// Learns how long a batch took.
     pub(crate) fn took(&mut self, took: Duration) {
-        if let Self::Thread(WriterThread {
-            alone: Some(alone), ..
-        }) = self
-        {
-            alone.took(took);
+        if let Self::Thread(thread) = self {
+            thread.alone.took(took);
         }
     }
 
@@ -90,7 +108,7 @@ impl Writer {
     }
 }
 
-fn start_thread(journal: Box<dyn Journal>, batcher: Mailbox<WriteBatcher>, alone: Option<Alone>) -> Writer {
+fn start_thread(journal: Box<dyn Journal>, batcher: Mailbox<WriteBatcher>, alone: Alone) -> Writer {
     let (sender, receiver) = bounded(BATCHES_IN_FLIGHT);
     let journal = Arc::new(Mutex::new(journal));
     let work = {
@@ -112,6 +130,30 @@ fn start_thread(journal: Box<dyn Journal>, batcher: Mailbox<WriteBatcher>, alone
     }
 }
 
+/// A log that members share, and who hears of it.
+pub(crate) struct SharedWriter {
+    journal: Rc<AwaitedMutex<Box<dyn SharedJournal>>>,
+    batcher: Mailbox<WriteBatcher>,
+}
+
+impl SharedWriter {
+    fn new(journal: Box<dyn SharedJournal>, batcher: Mailbox<WriteBatcher>) -> Self {
+        let journal = Rc::new(AwaitedMutex::new(journal));
+        Self { journal, batcher }
+    }
+
+    fn submit(&self, batch: Batch) {
+        let (journal, batcher) = (Rc::clone(&self.journal), self.batcher.clone());
+        actix_rt::spawn(async move {
+            let begun = Instant::now();
+            let result = journal.lock().await.append_shared(&batch.effects).await;
+            drop(journal);
+            let took = begun.elapsed();
+            batcher.tell(Written { batch, result, took });
+        });
+    }
+}
+
 /// The thread and the way to it.
 pub(crate) struct WriterThread {
     batches: Option<Sender<Batch>>,
@@ -119,13 +161,14 @@ pub(crate) struct WriterThread {
     /// Locked while a batch is written, and for upkeep.
     journal: Arc<Mutex<Box<dyn Journal>>>,
     batcher: Mailbox<WriteBatcher>,
-    alone: Option<Alone>,
+    alone: Alone,
 }
 
 impl WriterThread {
     fn submit(&mut self, batch: Batch) {
-        let alone = self.alone.as_mut().is_some_and(|alone| alone.expects(&batch));
-        if alone && let Some(mut journal) = self.journal.try_lock() {
+        if self.alone.expects(&batch)
+            && let Some(mut journal) = self.journal.try_lock()
+        {
             return self.batcher.tell(write(journal.as_mut(), batch));
         }
         let accepted = self

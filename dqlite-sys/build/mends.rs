@@ -192,6 +192,110 @@ const MENDS: &[Mend] = &[
         },
         sound: |_| false,
     },
+    // A follower applies what is committed before it says that it has stored what is not.
+    Mend {
+        name: "prompt-answers",
+        edit: Edit {
+            file: "src/raft/replication.c",
+            expected: "\tif (args->leader_commit > r->commit_index &&\n\t    r->last_stored >= r->commit_index) {\n\t\tr->commit_index = min(args->leader_commit, r->last_stored);\n\t\trv = replicationApply(r);\n\t\tif (rv != 0) {\n\t\t\tgoto out;\n",
+            change: Change::Before(include_str!("../mends/prompt-answers-first.c")),
+        },
+        sound: |_| false,
+    },
+    Mend {
+        name: "prompt-answers",
+        edit: Edit {
+            file: "src/raft/replication.c",
+            expected: "\tresult.rejected = 0;\n\nrespond:\n",
+            change: Change::Instead(include_str!("../mends/prompt-answers-once.c")),
+        },
+        sound: |_| false,
+    },
+    // Checksums are made octet by octet.
+    Mend {
+        name: "quick-checksums",
+        edit: Edit {
+            file: "src/raft/byte.c",
+            expected: "unsigned byteCrc32(const void *buf, const size_t size, const unsigned init)\n",
+            change: Change::Before(include_str!("../mends/quick-checksums-tables.c")),
+        },
+        sound: |_| false,
+    },
+    Mend {
+        name: "quick-checksums",
+        edit: Edit {
+            file: "src/raft/byte.c",
+            expected: "\twhile (count--) {\n\t\tcrc = (crc << 8) ^ byteCrcTable",
+            change: Change::Before(include_str!("../mends/quick-checksums-loop.c")),
+        },
+        sound: |_| false,
+    },
+    // The kernel is asked for the thread some fifty times in each write.
+    Mend {
+        name: "known-threads",
+        edit: Edit {
+            file: "src/tracing.c",
+            expected: "\treturn (pid_t)syscall(SYS_gettid);\n",
+            change: Change::Instead(include_str!("../mends/known-threads.c")),
+        },
+        sound: |file| file.contains("_Thread_local pid_t"),
+    },
+    // Each write is tried without waiting first, where the file system never can.
+    Mend {
+        name: "settled-writes",
+        edit: Edit {
+            file: "src/raft/uv_writer.c",
+            expected: "\t\tif (event->res == -EAGAIN) {\n",
+            change: Change::Instead(include_str!("../mends/settled-writes.c")),
+        },
+        sound: |_| false,
+    },
+    // A transaction maps its index of the write-ahead log four times, and moves it twice.
+    Mend {
+        name: "fewer-mappings",
+        edit: Edit {
+            file: "src/vfs.c",
+            expected: "\tint fd;     /* Read-only */\n",
+            change: Change::Before(include_str!("../mends/fewer-mappings-field.c")),
+        },
+        sound: |_| false,
+    },
+    Mend {
+        name: "fewer-mappings",
+        edit: Edit {
+            file: "src/vfs.c",
+            expected: "\t\tvoid *new_region =\n\t\t    mmap(NULL, map_size, PROT_READ | PROT_WRITE, MAP_PRIVATE,\n\t\t\t f->database->shm.fd,\n\t\t\t regionIndex * VFS__WAL_INDEX_REGION_SIZE);\n\t\tif (new_region == MAP_FAILED) {\n\t\t\t/* This should never happen. Also, this means that we\n\t\t\t * might leave the connection in a weird state. */\n\t\t\treturn SQLITE_NOMEM;\n\t\t}\n\t\tvoid *remapped = mremap(new_region, map_size, map_size,\n\t\t\t\t\tMREMAP_MAYMOVE | MREMAP_FIXED, region);\n\t\tdqlite_assert(remapped == region);\n",
+            change: Change::Instead(include_str!("../mends/fewer-mappings-redirect.c")),
+        },
+        sound: |_| false,
+    },
+    Mend {
+        name: "fewer-mappings",
+        edit: Edit {
+            file: "src/vfs.c",
+            expected: "\tvoid *first_region_shared = mmap(NULL, map_size, PROT_READ | PROT_WRITE,\n\t\t\t\t\t MAP_SHARED, f->database->shm.fd, 0);\n\tdqlite_assert(first_region_shared != MAP_FAILED);\n",
+            change: Change::Instead(include_str!("../mends/fewer-mappings-first.c")),
+        },
+        sound: |_| false,
+    },
+    Mend {
+        name: "fewer-mappings",
+        edit: Edit {
+            file: "src/vfs.c",
+            expected: "\tvoid *remapped =\n\t    mremap(first_region_shared, map_size, map_size,\n\t\t   MREMAP_MAYMOVE | MREMAP_FIXED, f->mappedShmRegions.ptr[0]);\n",
+            change: Change::Instead(include_str!("../mends/fewer-mappings-shared.c")),
+        },
+        sound: |_| false,
+    },
+    Mend {
+        name: "fewer-mappings",
+        edit: Edit {
+            file: "src/vfs.c",
+            expected: "\tint rv = close(s->fd);\n",
+            change: Change::Before(include_str!("../mends/fewer-mappings-close.c")),
+        },
+        sound: |_| false,
+    },
 ];
 
 /// Lets the crate ask which mends there are, whichever library it is built with.

@@ -27,11 +27,22 @@ pub enum Mend {
     /// A follower goes through its whole write-ahead log for each transaction it applies: up to 1,000 frames, a
     /// millisecond of CPU.
     BareApply,
+    /// A follower applies what the leader has committed, and makes checkpoints, before it answers that it has stored what
+    /// comes next.
+    PromptAnswers,
+    /// Checksums are made octet by octet, at 400 MB a second: of every page that is written, and of snapshots.
+    QuickChecksums,
+    /// Every line that is kept for a crash, 50 in a write, asks the kernel which thread it is of.
+    KnownThreads,
+    /// Each write to the disk is tried twice where the first way cannot succeed, on ext4.
+    SettledWrites,
+    /// A transaction moves mappings of memory, and every processor is interrupted for each.
+    FewerMappings,
 }
 
 impl Mend {
     /// Every one.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 16] = [
         Self::WalIndex,
         Self::LongMessages,
         Self::FailedCreate,
@@ -43,6 +54,11 @@ impl Mend {
         Self::ShortCheckpoints,
         Self::SparingSnapshots,
         Self::BareApply,
+        Self::PromptAnswers,
+        Self::QuickChecksums,
+        Self::KnownThreads,
+        Self::SettledWrites,
+        Self::FewerMappings,
     ];
 }
 
@@ -61,5 +77,10 @@ pub const fn mended(mend: Mend) -> bool {
         Mend::ShortCheckpoints => cfg!(dqlite_mend = "short-checkpoints"),
         Mend::SparingSnapshots => cfg!(dqlite_mend = "sparing-snapshots"),
         Mend::BareApply => cfg!(dqlite_mend = "bare-apply"),
+        Mend::PromptAnswers => cfg!(dqlite_mend = "prompt-answers"),
+        Mend::QuickChecksums => cfg!(dqlite_mend = "quick-checksums"),
+        Mend::KnownThreads => cfg!(dqlite_mend = "known-threads"),
+        Mend::SettledWrites => cfg!(dqlite_mend = "settled-writes"),
+        Mend::FewerMappings => cfg!(dqlite_mend = "fewer-mappings"),
     }
 }

@@ -25,7 +25,7 @@ pub use directory::{make_directory, replace_file, sync_directory};
 pub use errors::{AppendError, OpenError, ReadError, RestoreError};
 pub use memory::MemoryJournal;
 pub use memory_shared::{MemoryCluster, MemorySharedLog};
-pub use shared::{Claim, Schemas, SharedLog};
+pub use shared::{Appending, Claim, Schemas, SharedJournal, SharedLog};
 pub use sqlite::{Problem, RestoreOptions, SqliteJournal, SqliteOptions, Verification, restore, verify};
 
 /// The writing side of a log. There is one, and one thread owns it.

@@ -7,7 +7,7 @@ use model::{Effect, Revision};
 use parking_lot::Mutex;
 
 use crate::memory::MemoryJournal;
-use crate::{AppendError, Claim, Journal, ReadError, Reader, SharedLog};
+use crate::{AppendError, Appending, Claim, Journal, ReadError, Reader, SharedJournal, SharedLog};
 
 /// The log of a cluster in one process. A test says who leads; the log holds them to it as Dqlite does.
 #[derive(Clone, Debug, Default)]
@@ -92,7 +92,7 @@ impl SharedLog for MemorySharedLog {
             .map_err(|error| AppendError::Failed(error.to_string()))
     }
 
-    fn writer(&self, claim: &Claim) -> Result<Box<dyn Journal>, AppendError> {
+    fn writer(&self, claim: &Claim) -> Result<Box<dyn SharedJournal>, AppendError> {
         Ok(Box::new(MemoryWriter {
             cluster: self.cluster.clone(),
             member: self.member,
@@ -148,6 +148,12 @@ impl Journal for MemoryWriter {
 
     fn upkeep(&mut self) -> Result<bool, AppendError> {
         Ok(false)
+    }
+}
+
+impl SharedJournal for MemoryWriter {
+    fn append_shared<'a>(&'a mut self, effects: &'a [Effect]) -> Appending<'a> {
+        Box::pin(async { self.append(effects) })
     }
 }
 

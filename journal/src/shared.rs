@@ -1,5 +1,7 @@
 //! A log that several members share: whoever leads appends to it, and every later leader finds it there.
 
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -24,7 +26,7 @@ pub trait SharedLog: Send + Sync + 'static {
     ///
     /// # Errors
     /// As for [`claim`](Self::claim).
-    fn writer(&self, claim: &Claim) -> Result<Box<dyn Journal>, AppendError>;
+    fn writer(&self, claim: &Claim) -> Result<Box<dyn SharedJournal>, AppendError>;
 
     /// The reading side. On the member that leads it shows everything appended; on others it may be behind.
     fn reader(&self) -> Arc<dyn Reader>;
@@ -46,6 +48,16 @@ pub trait SharedLog: Send + Sync + 'static {
     /// Bytes that are no replica.
     fn replay_image(&self, image: Vec<Bytes>, sink: &mut dyn FnMut(Effect)) -> Result<(), ReadError>;
 }
+
+/// The writing side of a log that members share. An append is spent waiting for others of them.
+pub trait SharedJournal: Journal {
+    /// [`append`](Journal::append) without blocking, on the runtime where it is awaited first. It is to be awaited to its
+    /// end: of an append that is given up nobody knows whether it was made, and the writer is of no use after it.
+    fn append_shared<'a>(&'a mut self, effects: &'a [Effect]) -> Appending<'a>;
+}
+
+/// An append under way.
+pub type Appending<'a> = Pin<Box<dyn Future<Output = Result<(), AppendError>> + 'a>>;
 
 /// Versions of a shared log's schema, as one member sees them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -15,8 +15,8 @@ use dqlite::node::{BOOTSTRAP_ID, Options, Running, Stopped};
 use dqlite::store::{DataDirectory, Pending};
 use dqlite::wire::{Member, Role, Server};
 use journal::{
-    AppendError, DqliteLog, DqliteOptions, Journal, Reader, RestoreOptions, SharedLog as _, SqliteJournal,
-    SqliteOptions, Verification, make_directory, sync_directory,
+    AppendError, DqliteLog, DqliteOptions, Reader, RestoreOptions, SharedJournal, SharedLog as _,
+    SqliteJournal, SqliteOptions, Verification, make_directory, sync_directory,
 };
 use model::{AlarmMember, Effect, Lease};
 
@@ -140,7 +140,7 @@ fn fill(node: &Running, from: &dyn Reader, cluster_id: u64) -> Result<()> {
 }
 
 /// The writing side, once the node leads.
-fn claimed(log: &DqliteLog) -> Result<Box<dyn Journal>> {
+fn claimed(log: &DqliteLog) -> Result<Box<dyn SharedJournal>> {
     let begun = Instant::now();
     loop {
         match log.claim().and_then(|claim| log.writer(&claim)) {
@@ -152,7 +152,7 @@ fn claimed(log: &DqliteLog) -> Result<Box<dyn Journal>> {
 
 /// Effects on their way from one log to the other.
 struct Writing {
-    writer: Box<dyn Journal>,
+    writer: Box<dyn SharedJournal>,
     lease_clock_ms: i64,
     /// Who the member was whose alarms are this one's now.
     member_before: u64,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use journal::{AppendError, Claim, Journal};
+use journal::{AppendError, Claim, SharedJournal};
 use thiserror::Error;
 use tokio::time::sleep;
 
@@ -73,7 +73,7 @@ impl Leadership {
         Ok(claimed.map_err(|_| NotTakenOver::Stopped)??)
     }
 
-    async fn open_writer(&self, claim: Claim) -> Result<Box<dyn Journal>, NotTakenOver> {
+    async fn open_writer(&self, claim: Claim) -> Result<Box<dyn SharedJournal>, NotTakenOver> {
         let log = self.log.clone();
         let opened = tokio::task::spawn_blocking(move || log.writer(&claim)).await;
         Ok(opened.map_err(|_| NotTakenOver::Stopped)??)
@@ -102,7 +102,7 @@ impl Leadership {
         Ok(considered.map_err(|_| NotTakenOver::Stopped)??)
     }
 
-    fn enter_office(&self, epoch: Epoch, writer: Box<dyn Journal>) -> Term {
+    fn enter_office(&self, epoch: Epoch, writer: Box<dyn SharedJournal>) -> Term {
         self.subordinates.keyspace.tell(Count { epoch: Some(epoch) });
         let term = (self.start_term)(writer, epoch);
         self.clock.leads();

@@ -26,6 +26,7 @@ use crate::store::{Addresses, Store, StoreParts};
 use crate::term::{TermParts, TermStarter};
 use crate::watch_hub::{HubMeter, WatchHub};
 use crate::write_batcher::{BatcherMeters, Tenure, WriteBatcher};
+use crate::writer::WritingSide;
 
 /// What both kinds of pipeline are built from.
 struct Ground {
@@ -44,9 +45,10 @@ pub(super) fn assemble_alone<P: Place>(
     let ground = Ground::new(replayed, identity.member_id, None);
     let followers = ground.start_followers(places);
     let keyspace = ground.start_keyspace(&followers, None, places);
-    let (allocator, batcher) = ground
-        .term_parts(keyspace)
-        .start(journal, Tenure::Life, &places.write_path);
+    let (allocator, batcher) =
+        ground
+            .term_parts(keyspace)
+            .start(WritingSide::Own(journal), Tenure::Life, &places.write_path);
     let roles = Roles::alone(allocator);
     let router = ground.start_router(&roles, places);
     let store = ground.build_store(identity, roles, followers.addresses(router, None));

@@ -7,11 +7,16 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use journal::{
-    AppendError, Claim, History, Identity, Journal, MemoryCluster, MemoryJournal, ReadError, Reader,
-    SharedLog, Size,
+    AppendError, Appending, Claim, History, Identity, Journal, MemoryCluster, MemoryJournal, ReadError,
+    Reader, SharedJournal, SharedLog, Size,
 };
 use model::{Effect, Event, Position, Revision};
-use parking_lot::{Condvar, Mutex};
+use parking_lot::Mutex;
+use tokio::sync::watch;
+use tokio::time::timeout;
+
+/// How long a test may hold appends up.
+const HELD_AT_MOST: Duration = Duration::from_secs(20);
 
 /// Everything that was stored, in order, also what was scrubbed since.
 #[derive(Clone, Default)]
@@ -37,13 +42,6 @@ fn event_of(effect: &Effect) -> Option<&Event> {
     }
 }
 
-/// Appends that a test holds up, by member.
-#[derive(Default)]
-struct Held {
-    members: Mutex<HashSet<u64>>,
-    changed: Condvar,
-}
-
 /// One member's hold on the log.
 #[derive(Clone)]
 pub struct MemberLog {
@@ -51,7 +49,8 @@ pub struct MemberLog {
     inner: Arc<dyn SharedLog>,
     reader: Arc<Replica>,
     record: Record,
-    held: Arc<Held>,
+    /// Members whose appends a test holds up.
+    held: Arc<watch::Sender<HashSet<u64>>>,
     /// Writers that were not closed yet.
     writers: Arc<AtomicUsize>,
 }
@@ -79,13 +78,16 @@ impl MemberLog {
 
     /// Holds this member's appends up until they are released.
     pub fn hold_appends(&self) {
-        self.held.members.lock().insert(self.member);
+        self.held.send_modify(|members| {
+            members.insert(self.member);
+        });
     }
 
     /// Lets this member's appends go on.
     pub fn release_appends(&self) {
-        self.held.members.lock().remove(&self.member);
-        self.held.changed.notify_all();
+        self.held.send_modify(|members| {
+            members.remove(&self.member);
+        });
     }
 
     /// From now on this member reads the log as it is at this moment.
@@ -104,7 +106,7 @@ impl SharedLog for MemberLog {
         self.inner.claim()
     }
 
-    fn writer(&self, claim: &Claim) -> Result<Box<dyn Journal>, AppendError> {
+    fn writer(&self, claim: &Claim) -> Result<Box<dyn SharedJournal>, AppendError> {
         let inner = self.inner.writer(claim)?;
         self.writers.fetch_add(1, Relaxed);
         Ok(Box::new(Writer {
@@ -128,7 +130,7 @@ impl SharedLog for MemberLog {
 
 struct Writer {
     log: MemberLog,
-    inner: Box<dyn Journal>,
+    inner: Box<dyn SharedJournal>,
 }
 
 impl Drop for Writer {
@@ -139,12 +141,6 @@ impl Drop for Writer {
 
 impl Journal for Writer {
     fn append(&mut self, effects: &[Effect]) -> Result<(), AppendError> {
-        let mut held = self.log.held.members.lock();
-        while held.contains(&self.log.member) {
-            let waited = self.log.held.changed.wait_for(&mut held, Duration::from_secs(20));
-            assert!(!waited.timed_out(), "a test forgot the appends that it held up");
-        }
-        drop(held);
         let mut record = self.log.record.0.lock();
         let outcome = self.inner.append(effects);
         if matches!(outcome, Ok(()) | Err(AppendError::Lost(_))) {
@@ -155,6 +151,18 @@ impl Journal for Writer {
 
     fn upkeep(&mut self) -> Result<bool, AppendError> {
         self.inner.upkeep()
+    }
+}
+
+impl SharedJournal for Writer {
+    fn append_shared<'a>(&'a mut self, effects: &'a [Effect]) -> Appending<'a> {
+        Box::pin(async {
+            let mut held = self.log.held.subscribe();
+            let released = held.wait_for(|members| !members.contains(&self.log.member));
+            let released = timeout(HELD_AT_MOST, released).await;
+            drop(released.expect("a test forgot the appends that it held up"));
+            self.append(effects)
+        })
     }
 }
 

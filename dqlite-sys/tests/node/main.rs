@@ -14,6 +14,8 @@ mod observed;
 #[cfg(dqlite_static)]
 mod opened;
 #[cfg(dqlite_static)]
+mod pair;
+#[cfg(dqlite_static)]
 mod peer;
 #[cfg(dqlite_static)]
 mod sqlite;

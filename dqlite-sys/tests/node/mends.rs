@@ -1,10 +1,13 @@
 //! One test for each mend, which fails without it: leave it out with `DQLITE_WITHOUT_MEND=<name>` at build time.
 
-use std::ffi::CStr;
+use std::ffi::{CStr, c_void};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::fd::{BorrowedFd, RawFd};
 use std::path::Path;
 use std::ptr;
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
 
 use dqlite_sys::*;
 use socket2::SockRef;
@@ -12,6 +15,7 @@ use socket2::SockRef;
 use crate::followers::Followers;
 use crate::member::Member;
 use crate::opened;
+use crate::pair::Pair;
 use crate::peer::{Peer, append_entries};
 use crate::sqlite::{addresses_of, file_systems_within};
 use crate::wire::{Client, Value};
@@ -293,8 +297,7 @@ fn bare_apply_a_connection_reads_nothing_to_apply_a_transaction() {
     drop((client, member));
 
     let mut again = Member::create(1, "1", folder.path());
-    opened::count();
-    opened::taken();
+    let _counting = opened::count();
     assert_eq!(again.bind("@"), DQLITE_OK);
     assert_eq!(again.start(), DQLITE_OK, "{}", again.errmsg());
     let mut client = again.client();
@@ -304,6 +307,66 @@ fn bare_apply_a_connection_reads_nothing_to_apply_a_transaction() {
     let (opened, read) = opened::taken();
     // The first connection begins the database, and the client's reads it.
     assert!(opened > TRANSACTIONS && read <= 2, "{read} of {opened}");
+}
+
+/// Without `prompt-answers`, the second answer waits until the first transaction is applied.
+#[test]
+fn prompt_answers_come_before_what_is_applied() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let pair = Pair::new(folder.path());
+    let mut client = pair.leader.client();
+    client.open(opened::COUNTED);
+    let counting = opened::count();
+    let table = client.execute("CREATE TABLE numbers (number INTEGER)");
+    table.expect("a table");
+    let mut insert = || client.execute("INSERT INTO numbers VALUES (1)").expect("a row");
+    // A heartbeat between the two has the first one applied before the second one comes; so this is tried again.
+    let prompt = (0..50).any(|attempt| {
+        // A follower opens a connection for each transaction that it applies.
+        while opened::so_far() < 1 + 2 * attempt {
+            thread::sleep(Duration::from_millis(1));
+        }
+        opened::hold_up();
+        let (done, answered) = mpsc::channel();
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                insert();
+                insert();
+                done.send(())
+            });
+            let prompt = answered.recv_timeout(Duration::from_millis(200)).is_ok();
+            opened::let_go();
+            prompt
+        })
+    });
+    drop(counting);
+    assert!(prompt);
+}
+
+/// Without `quick-checksums`, there are no such tables, and this does not link.
+#[test]
+fn quick_checksums_are_those_of_octet_by_octet() {
+    unsafe extern "C" {
+        static byteCrcTables: [[u32; 256]; 16];
+        fn byteCrc32(octets: *const c_void, size: usize, init: u32) -> u32;
+    }
+    fn with(crc: u32, octet: u8) -> u32 {
+        let bit = |crc: u32, _| (crc << 1) ^ (0x04c1_1db7 & 0_u32.wrapping_sub(crc >> 31));
+        (0..8).fold(crc ^ u32::from(octet) << 24, bit)
+    }
+    // SAFETY: filled before anything of this program runs, and never changed.
+    let tables = unsafe { &*&raw const byteCrcTables };
+    for (octet, with_sixteen) in (0..=u8::MAX).zip(tables[15]) {
+        assert_eq!((0..15).fold(with(0, octet), |crc, _| with(crc, 0)), with_sixteen);
+    }
+    let octets: Vec<u8> = (0..5000_u32).map(|number| (number * number >> 5) as u8).collect();
+    for (begin, end) in [(0, 0), (1, 2), (3, 19), (5, 20), (2, 35), (7, 4999), (0, 4096)] {
+        let part = &octets[begin..end];
+        // SAFETY: the slice is there for so many octets.
+        let found = unsafe { byteCrc32(part.as_ptr().cast(), part.len(), 0x1234_5678) };
+        let wanted = part.iter().fold(0x1234_5678, |crc, octet| with(crc, *octet));
+        assert_eq!(found, wanted, "{begin} to {end}");
+    }
 }
 
 #[test]

@@ -5,7 +5,8 @@
 //! the same statement or transaction. So a leader that was cut off, or that lost its office and has it
 //! again, stores nothing on top of decisions that are out of date.
 //!
-//! Calls block, and must not be made on a thread that drives asynchronous work.
+//! Calls block, and must not be made on a thread that drives asynchronous work; but for the writer's
+//! [`append_shared`](SharedJournal::append_shared), which is for such a thread.
 
 mod claim;
 mod fault;
@@ -35,7 +36,7 @@ use self::fault::append_error;
 use self::reader::DqliteReader;
 use self::session::Session;
 use self::writer::DqliteJournal;
-use crate::{AppendError, Claim, Journal, ReadError, Reader, Schemas, SharedLog};
+use crate::{AppendError, Claim, ReadError, Reader, Schemas, SharedJournal, SharedLog};
 
 pub use self::image::Image;
 pub use self::versions::SchemaRule;
@@ -163,7 +164,7 @@ impl SharedLog for DqliteLog {
         Ok(claimed.claim)
     }
 
-    fn writer(&self, claim: &Claim) -> Result<Box<dyn Journal>, AppendError> {
+    fn writer(&self, claim: &Claim) -> Result<Box<dyn SharedJournal>, AppendError> {
         let writer = DqliteJournal::begin(self.at_home()?, claim, &self.options)?;
         Ok(Box::new(writer))
     }

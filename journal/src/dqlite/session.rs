@@ -42,19 +42,13 @@ impl Session {
         timeout: Duration,
     ) -> Result<Self, Error> {
         let runtime = OwnRuntime::start()?;
-        let options = Options {
-            timeout,
-            ..Options::default()
-        };
         // The node in this process is on an abstract socket, which no other connector needs to know.
         let connector = if address.starts_with('@') {
             &PlainConnector
         } else {
             connector
         };
-        let client = runtime.block_on(Client::connect(connector, address, options))?;
-        let statements = HashMap::new();
-        let prepared = Prepared { client, statements };
+        let prepared = runtime.block_on(Prepared::connect(connector, address, timeout))?;
         Ok(Self { prepared, runtime })
     }
 
@@ -71,6 +65,24 @@ pub(super) struct Prepared {
 }
 
 impl Prepared {
+    async fn connect(connector: &dyn Connector, address: &str, timeout: Duration) -> Result<Self, Error> {
+        let options = Options {
+            timeout,
+            ..Options::default()
+        };
+        Ok(Self {
+            client: Client::connect(connector, address, options).await?,
+            statements: HashMap::new(),
+        })
+    }
+
+    /// Connects to the node in this process, which must lead, and opens the log.
+    pub(super) async fn open(address: &str, timeout: Duration) -> Result<Self, Error> {
+        let mut log = Self::connect(&PlainConnector, address, timeout).await?;
+        log.client.open(DATABASE).await?;
+        Ok(log)
+    }
+
     /// Runs a statement that gives no rows and is kept prepared.
     pub(super) async fn execute(&mut self, statement: Kept, parameters: &[Value]) -> Result<Outcome, Error> {
         self.prepare(statement).await?;

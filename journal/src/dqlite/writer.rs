@@ -9,11 +9,13 @@ use super::kept::Kept;
 use super::script::Script;
 use super::session::{Prepared, Rest, Session};
 use super::{DqliteOptions, row};
-use crate::{AppendError, Claim, Journal};
+use crate::{AppendError, Appending, Claim, Journal, SharedJournal};
 
 /// Appends while its claim holds. Ends for good with the first append that finds it broken.
 pub(super) struct DqliteJournal {
     session: Session,
+    /// For who does not block; made when it is needed.
+    shared: Option<Prepared>,
     expected: Expected,
     options: DqliteOptions,
     ended: Option<String>,
@@ -33,10 +35,39 @@ impl DqliteJournal {
         };
         Ok(Self {
             session,
+            shared: None,
             expected,
             options: options.clone(),
             ended: None,
         })
+    }
+
+    /// An append that failed in a way that ends the writer is its last.
+    fn refuse_if_ended(&self) -> Result<(), AppendError> {
+        let ended = |reason| AppendError::NotLeader(format!("this writer has ended: {reason}"));
+        self.ended.as_ref().map_or(Ok(()), |reason| Err(ended(reason)))
+    }
+
+    async fn append_over_shared(&mut self, effects: &[Effect]) -> Result<(), AppendError> {
+        let mut log = match self.shared.take() {
+            Some(log) => log,
+            None => Prepared::open(&self.options.node, self.options.timeout)
+                .await
+                .map_err(append_error)?,
+        };
+        let stored = store(&mut log, effects, self.expected, &self.options).await;
+        self.shared = Some(log);
+        stored
+    }
+
+    /// Follows up on an append: what it stored is expected of the next one.
+    fn conclude(&mut self, effects: &[Effect], stored: Result<(), AppendError>) -> Result<(), AppendError> {
+        stored.map_err(|error| self.note(error))?;
+        if let Some(newest) = effects.iter().filter_map(position).max() {
+            self.expected.newest = newest.max(self.expected.newest);
+            self.options.horizon.advance(newest);
+        }
+        Ok(())
     }
 
     /// Remembers an error after which nothing may be appended any more.
@@ -64,28 +95,45 @@ async fn newest_under(log: &mut Prepared, epoch: i64) -> Result<Position, Append
 
 impl Journal for DqliteJournal {
     fn append(&mut self, effects: &[Effect]) -> Result<(), AppendError> {
-        if let Some(reason) = &self.ended {
-            return Err(AppendError::NotLeader(format!("this writer has ended: {reason}")));
-        }
+        self.refuse_if_ended()?;
         if effects.is_empty() {
             return Ok(());
         }
-        let (expected, clock) = (self.expected, &self.options.clock);
-        let stored = self.session.run(async |log| match only_events(effects) {
-            Some(events) => append_events(log, &events, expected).await,
-            None => run(log, &Script::new(effects, expected, clock())).await,
-        });
-        stored.map_err(|error| self.note(error))?;
-        if let Some(newest) = effects.iter().filter_map(position).max() {
-            self.expected.newest = newest.max(self.expected.newest);
-            self.options.horizon.advance(newest);
-        }
-        Ok(())
+        let (expected, options) = (self.expected, &self.options);
+        let stored = self
+            .session
+            .run(async |log| store(log, effects, expected, options).await);
+        self.conclude(effects, stored)
     }
 
     /// There is nothing to do: pages that are free serve for rows to come, and the database is in memory.
     fn upkeep(&mut self) -> Result<bool, AppendError> {
         Ok(false)
+    }
+}
+
+impl SharedJournal for DqliteJournal {
+    fn append_shared<'a>(&'a mut self, effects: &'a [Effect]) -> Appending<'a> {
+        Box::pin(async {
+            self.refuse_if_ended()?;
+            if effects.is_empty() {
+                return Ok(());
+            }
+            let stored = self.append_over_shared(effects).await;
+            self.conclude(effects, stored)
+        })
+    }
+}
+
+async fn store(
+    log: &mut Prepared,
+    effects: &[Effect],
+    expected: Expected,
+    options: &DqliteOptions,
+) -> Result<(), AppendError> {
+    match only_events(effects) {
+        Some(events) => append_events(log, &events, expected).await,
+        None => run(log, &Script::new(effects, expected, (options.clock)())).await,
     }
 }
 

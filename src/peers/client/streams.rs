@@ -1,10 +1,11 @@
 //! What a member streams: what it committed, and its replica.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use actors::{Feeder, ImageWriter, PeerError};
-use futures_util::StreamExt;
 use proto::peer as pb;
+use tokio_stream::StreamExt;
 use tokio_stream::wrappers::WatchStream;
 use tonic::Streaming;
 
@@ -12,6 +13,10 @@ use super::answered;
 use super::line::Line;
 use crate::peers::convert::{followed_from_wire, progress_to_wire};
 use crate::peers::errors::{from_status, not_understood};
+
+/// How often a leader hears how far its follower is. Nobody waits for that, and each time costs both about as much as a
+/// batch does.
+const BETWEEN_ACKNOWLEDGEMENTS: Duration = Duration::from_millis(20);
 
 /// Feeds a follower with what the member streams, until either ends it.
 pub(super) async fn follow(line: Arc<Line>, follower: u64, feeder: Feeder) {
@@ -55,7 +60,8 @@ async fn open_follow(
         from_member_id: follower,
         ..line.introduction.hello()
     });
-    let requests = WatchStream::new(feeder.acknowledgements()).map(move |progress| pb::FollowRequest {
+    let acknowledgements = WatchStream::new(feeder.acknowledgements()).throttle(BETWEEN_ACKNOWLEDGEMENTS);
+    let requests = acknowledgements.map(move |progress| pb::FollowRequest {
         hello: hello.take(),
         progress: Some(progress_to_wire(progress)),
     });
