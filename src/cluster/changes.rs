@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actors::{Member, Peer as _, RequestError};
-use dqlite::membership::{ChangeError, Membership, Standing};
+use dqlite::membership::{ChangeError, Membership};
 use dqlite::node::generate_id;
 use dqlite::wire::{Role, Server};
 
@@ -80,9 +80,9 @@ impl ClusterChanges {
         Ok(known)
     }
 
-    /// Whether this member has no vote, as it last heard from the leader: within a second of the change.
-    pub(crate) fn is_learner(&self) -> bool {
-        *self.membership.standing().borrow() != Standing::Member(Role::Voter)
+    /// Whether this member has no vote, as its own node says: see [`Membership::votes`].
+    pub(crate) async fn is_learner(&self) -> bool {
+        !self.membership.votes().await
     }
 
     /// Adds a member that will be reached at this address, and returns its identity.

@@ -44,19 +44,19 @@ impl Metrics {
     }
 
     /// Whether this member has no vote. A server that is alone has the only one.
-    fn is_learner(&self) -> bool {
+    pub(crate) async fn is_learner(&self) -> bool {
         #[cfg(feature = "dqlite")]
         if let Some(changes) = &self.cluster {
-            return changes.is_learner();
+            return changes.is_learner().await;
         }
         false
     }
 
-    /// The page for Prometheus. Reads files, so it may block for a moment.
-    pub(crate) fn page(&self, store: &Store, health: &HealthMetrics) -> String {
+    /// The page for Prometheus; `learner` is whether this member has no vote. Reads files, so it may block for a moment.
+    pub(crate) fn page(&self, store: &Store, health: &HealthMetrics, learner: bool) -> String {
         let mut page = Exposition::default();
         let report = store.report();
-        etcd::write(&mut page, store, &report, &self.calls, self.is_learner());
+        etcd::write(&mut page, store, &report, &self.calls, learner);
         health.write(&mut page);
         pipeline::write(&mut page, &report);
         self.calls.write(&mut page);

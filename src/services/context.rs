@@ -99,10 +99,10 @@ impl Context {
     }
 
     /// Whether this member has no vote. A server that is alone has the only one.
-    pub(super) fn is_learner(&self) -> bool {
+    pub(super) async fn is_learner(&self) -> bool {
         #[cfg(feature = "dqlite")]
         if let Some(changes) = self.cluster() {
-            return changes.is_learner();
+            return changes.is_learner().await;
         }
         false
     }

@@ -15,6 +15,7 @@ mod leadership;
 mod line;
 mod manager;
 mod roles;
+mod vote;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,6 +32,8 @@ use crate::wire::{Member, Role, Server};
 
 use change::Leader;
 use context::Context;
+use keeper::Told;
+use vote::OwnVote;
 
 pub use error::{ChangeError, StartError};
 pub use handover::Handover;
@@ -128,6 +131,7 @@ pub struct Membership {
     context: Arc<Context>,
     leader: watch::Receiver<Option<Server>>,
     standing: watch::Receiver<Standing>,
+    vote: OwnVote,
     /// To the leader, for changes.
     line: Mutex<Leader>,
     /// Ends the tasks.
@@ -157,7 +161,7 @@ impl Membership {
 
     fn run(context: Arc<Context>, settings: Settings, standing: Standing, node: Running) -> Self {
         let (leader_out, leader) = watch::channel(None);
-        let (standing_out, standing) = watch::channel(standing);
+        let (told, standing, before) = Told::begin(standing);
         let (ending, settled) = (CancellationToken::new(), CancellationToken::new());
         let mut tasks = JoinSet::new();
         let seek = leadership::watch(
@@ -166,7 +170,7 @@ impl Membership {
             settings.leader_poll,
             leader_out,
         );
-        let keep = keeper::keep(Arc::clone(&context), leader.clone(), standing_out);
+        let keep = keeper::keep(Arc::clone(&context), leader.clone(), told);
         spawn(&mut tasks, &ending, seek);
         spawn(&mut tasks, &ending, keep);
         if let Some(roles) = settings.roles {
@@ -175,6 +179,7 @@ impl Membership {
         }
         Self {
             line: Mutex::new(Leader::new(Arc::clone(&context), leader.clone())),
+            vote: OwnVote::new(&context, before, standing.clone()),
             context,
             leader,
             standing,
@@ -229,6 +234,12 @@ impl Membership {
     #[must_use]
     pub fn standing(&self) -> watch::Receiver<Standing> {
         self.standing.clone()
+    }
+
+    /// Whether this node votes: as its own configuration says now, if that has changed since the leader was asked last,
+    /// otherwise as the [`standing`](Self::standing) says. Needs no leader, and takes half a second at most.
+    pub async fn votes(&self) -> bool {
+        self.vote.now().await
     }
 
     /// The members as the leader knows them.
