@@ -11,7 +11,7 @@ pub(super) async fn metrics(State(site): State<Site>, method: Method) -> Respons
     if let Some(refusal) = answers::refuse_unless_get(&method) {
         return refusal;
     }
-    let learner = site.metrics.is_learner().await;
+    let learner = site.company.is_learner().await;
     // The size of the log and the figures of the process come from files.
     let page = tokio::task::spawn_blocking(move || site.metrics.page(&site.store, &site.health, learner));
     match page.await {

@@ -48,11 +48,7 @@ impl Told {
 }
 
 /// Joins if that is to be done, and looks after the members, for ever.
-pub(super) async fn keep(
-    context: Arc<Context>,
-    leader: watch::Receiver<Option<Server>>,
-    told: Told,
-) {
+pub(super) async fn keep(context: Arc<Context>, leader: watch::Receiver<Option<Server>>, told: Told) {
     let mut changes = leader.clone();
     let mut keeper = Keeper {
         leader: Leader::new(Arc::clone(&context), leader),

@@ -236,6 +236,19 @@ impl Membership {
         self.standing.clone()
     }
 
+    /// Waits until this node has been removed from its cluster, and returns why it will not start again.
+    pub async fn removed(&self) -> StartError {
+        let mut standing = self.standing.clone();
+        let removed = standing.wait_for(|standing| *standing == Standing::Removed);
+        if removed.await.is_err() {
+            std::future::pending::<()>().await;
+        }
+        StartError::Removed {
+            path: self.context.directory.path().to_owned(),
+            id: self.context.server.id,
+        }
+    }
+
     /// Whether this node votes: as its own configuration says now, if that has changed since the leader was asked last,
     /// otherwise as the [`standing`](Self::standing) says. Needs no leader, and takes half a second at most.
     pub async fn votes(&self) -> bool {

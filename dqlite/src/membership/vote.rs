@@ -100,15 +100,27 @@ mod tests {
         assert!(votes(&SPARE, Some(false), Some(true)), "promoted since");
         assert!(!votes(&VOTER, Some(true), Some(false)), "a standby since");
         let joining = Standing::Joining { obstacle: None };
-        assert!(votes(&joining, Some(false), Some(true)), "added and promoted since");
+        assert!(
+            votes(&joining, Some(false), Some(true)),
+            "added and promoted since"
+        );
     }
 
     #[test]
     fn the_leader_counts_if_it_has_not() {
-        assert!(!votes(&SPARE, Some(true), Some(true)), "it was not sent that it is a spare");
-        assert!(votes(&VOTER, Some(false), Some(false)), "it was not sent yet that it votes");
+        assert!(
+            !votes(&SPARE, Some(true), Some(true)),
+            "it was not sent that it is a spare"
+        );
+        assert!(
+            votes(&VOTER, Some(false), Some(false)),
+            "it was not sent yet that it votes"
+        );
         assert!(votes(&VOTER, Some(true), None), "it does not answer");
-        assert!(!votes(&SPARE, None, Some(true)), "nobody knows what it said before");
+        assert!(
+            !votes(&SPARE, None, Some(true)),
+            "nobody knows what it said before"
+        );
     }
 
     #[test]
