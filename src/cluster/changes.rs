@@ -23,6 +23,7 @@ pub(crate) struct ClusterChanges {
     directory: Arc<MemberDirectory>,
     member: Member,
     descriptions: Arc<Descriptions>,
+    max_learners: usize,
 }
 
 /// Why a change of the members was not made.
@@ -34,6 +35,9 @@ pub(crate) enum NotChanged {
     /// Another member is reached there.
     #[error("etcdserver: Peer URLs already exists")]
     AddressTaken,
+    /// As many learners as may be are waited for.
+    #[error("etcdserver: too many learner members in cluster")]
+    TooManyLearners,
     /// The member votes already.
     #[error("etcdserver: can only promote a learner member")]
     NotLearner,
@@ -49,12 +53,18 @@ pub(crate) enum NotChanged {
 }
 
 impl ClusterChanges {
-    pub(super) fn new(membership: Arc<Membership>, directory: Arc<MemberDirectory>, member: Member) -> Self {
+    pub(super) fn new(
+        membership: Arc<Membership>,
+        directory: Arc<MemberDirectory>,
+        member: Member,
+        max_learners: usize,
+    ) -> Self {
         Self {
             membership,
             directory,
             member,
             descriptions: Arc::default(),
+            max_learners,
         }
     }
 
@@ -85,14 +95,19 @@ impl ClusterChanges {
         !self.membership.votes().await
     }
 
-    /// Adds a member that will be reached at this address, and returns its identity.
+    /// Adds a member that will be reached at this address, and returns its identity. Whoever asks for a learner may not
+    /// have more of them than `--max-learners` waited for, as in etcd; every member begins as one here.
     ///
     /// # Errors
     /// [`NotChanged`].
-    pub(crate) async fn add(&self, address: &str) -> Result<u64, NotChanged> {
+    pub(crate) async fn add(&self, address: &str, as_learner: bool) -> Result<u64, NotChanged> {
         let members = self.list(true).await?;
         if members.iter().any(|member| member.address == address) {
             return Err(NotChanged::AddressTaken);
+        }
+        let awaited = members.iter().filter(|member| member.is_awaited()).count();
+        if as_learner && awaited >= self.max_learners {
+            return Err(NotChanged::TooManyLearners);
         }
         let id = generate_id(address).map_err(|error| RequestError::Unreadable(error.to_string()))?;
         let server = Server {

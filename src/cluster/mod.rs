@@ -123,6 +123,7 @@ impl ClusterMember {
             Arc::clone(&foundation.membership),
             Arc::clone(&directory),
             member.clone(),
+            cluster.max_learners,
         );
         let running = Self {
             membership: foundation.membership,
