@@ -101,7 +101,9 @@ impl ClusterChanges {
     /// # Errors
     /// [`NotChanged`].
     pub(crate) async fn add(&self, address: &str, as_learner: bool) -> Result<u64, NotChanged> {
-        let members = self.list(true).await?;
+        let members = self.list(true).await;
+        let members =
+            members.map_err(|error| without_leader(error.into(), RequestError::UnhealthyCluster))?;
         if members.iter().any(|member| member.address == address) {
             return Err(NotChanged::AddressTaken);
         }
@@ -135,7 +137,9 @@ impl ClusterChanges {
     /// # Errors
     /// [`NotChanged`].
     pub(crate) async fn promote(&self, id: u64) -> Result<(), NotChanged> {
-        if self.find(id).await?.votes {
+        let found = self.find(id).await;
+        let found = found.map_err(|error| without_leader(error, RequestError::NoLeader))?;
+        if found.votes {
             return Err(NotChanged::NotLearner);
         }
         match self.membership.assign(id, Role::Voter, PROMOTION).await {
@@ -169,6 +173,14 @@ impl ClusterChanges {
             .into_iter()
             .find(|member| member.id == id)
             .ok_or(NotChanged::NotFound)
+    }
+}
+
+/// What etcd says instead where there is no leader to say who the members are.
+fn without_leader(error: NotChanged, said: RequestError) -> NotChanged {
+    match error {
+        NotChanged::Request(RequestError::TimedOut) => said.into(),
+        other => other,
     }
 }
 
