@@ -356,3 +356,25 @@ async fn a_voter_that_becomes_a_spare_hears_of_it() {
         .await;
     }
 }
+
+/// Each for as long as it may take, and not one after the other.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_asks_for_the_members_without_a_leader_waits_beside_the_others() {
+    let authority = Authority::new("ours");
+    let mut places = [Place::new(&authority).await, Place::new(&authority).await];
+    let [first, second] = unmanaged(&mut places).await;
+    let promoted = first.membership.promote(second.id(), PATIENCE).await;
+    promoted.unwrap();
+    first.stop().await;
+    let mut leader = second.membership.leader();
+    let lost = tokio::time::timeout(PATIENCE, leader.wait_for(Option::is_none)).await;
+    drop(lost.expect("it is missed").unwrap());
+    let (begun, time) = (Instant::now(), Duration::from_secs(2));
+    let ask = || second.membership.members(time);
+    let answers = tokio::join!(ask(), ask(), ask(), ask(), ask());
+    for answer in [answers.0, answers.1, answers.2, answers.3, answers.4] {
+        let error = answer.unwrap_err();
+        assert!(matches!(error, ChangeError::NotInTime { .. }), "{error}");
+    }
+    assert!(begun.elapsed() < 3 * time, "{:?}", begun.elapsed());
+}
