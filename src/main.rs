@@ -3,6 +3,7 @@
 #[cfg(feature = "dqlite")]
 mod cluster;
 mod commands;
+mod company;
 mod disk;
 mod door;
 mod gateway;

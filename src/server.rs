@@ -5,12 +5,14 @@ use std::time::Duration;
 
 use actors::{LeaseClock, Pipeline, Store, Threads};
 use anyhow::{Context, Result};
+use futures_util::FutureExt as _;
 use journal::{SqliteJournal, SqliteOptions, make_directory};
 use model::Limits;
 use tokio_util::sync::CancellationToken;
 
 #[cfg(feature = "dqlite")]
 use crate::cluster::ClusterMember;
+use crate::company::Company;
 use crate::door::House;
 use crate::gateway;
 use crate::http::{self, Site};
@@ -86,7 +88,7 @@ impl Server {
         let (running, pipeline, member) = ClusterMember::start(settings, cluster, pipeline).await?;
         tokio::select! {
             () = catch_up(member.store()) => {}
-            () = running.removed() => {}
+            _ = running.removed() => {}
         }
         Ok(Self {
             pipeline,
@@ -102,20 +104,19 @@ impl Server {
         )
     }
 
-    /// Whether this member is known to have been removed from its cluster, if it has one.
-    fn is_removed(&self) -> bool {
+    /// The members that this server is one of.
+    fn company(&self) -> Company {
         #[cfg(feature = "dqlite")]
-        if let Some(member) = &self.member {
-            return member.is_removed();
-        }
-        false
+        return Company::of(self.member.as_ref().map(ClusterMember::changes));
+        #[cfg(not(feature = "dqlite"))]
+        Company::default()
     }
 
-    /// Waits until this member has been removed from its cluster, if it has one.
-    async fn removed(&self) {
+    /// Waits until this member has been removed from its cluster, if it has one; why it ends then. etcd's ends as well.
+    async fn removed(&self) -> anyhow::Error {
         #[cfg(feature = "dqlite")]
         if let Some(member) = &self.member {
-            return member.removed().await;
+            return member.removed().await.into();
         }
         std::future::pending().await
     }
@@ -133,11 +134,9 @@ impl Server {
     pub(crate) async fn run(self, settings: Settings, mut signals: Signals) -> Result<()> {
         let stopping = CancellationToken::new();
         let patience = settings.drain_timeout;
-        let removed = || removed_for_good(&settings, self.store.identity().member_id);
-        let serving = if self.is_removed() {
-            Err(removed())
-        } else {
-            self.open_doors(&settings, &stopping)
+        let serving = match self.removed().now_or_never() {
+            Some(removed) => Err(removed),
+            None => self.open_doors(&settings, &stopping),
         };
         let outcome = match serving {
             Ok(serving) => {
@@ -146,7 +145,7 @@ impl Server {
                         tracing::info!(signal, "stopping");
                         Ok(())
                     }
-                    () = self.removed() => Err(removed()),
+                    removed = self.removed() => Err(removed),
                     said = self.outdated() => Err(anyhow::anyhow!(said)),
                 };
                 stopping.cancel();
@@ -173,15 +172,6 @@ impl Server {
         tracing::info!("stopped");
         outcome
     }
-}
-
-/// Why a member that is told so ends. etcd's ends as well.
-fn removed_for_good(settings: &Settings, member_id: u64) -> anyhow::Error {
-    anyhow::anyhow!(
-        "data directory {} is that of member {member_id:x}, which has been removed from its cluster for good; to be a \
-         member again it must be added anew, and start with an empty data directory",
-        settings.data_dir.display()
-    )
 }
 
 /// A member that was away shows nothing older than what it showed before: it serves clients once it has what the
@@ -258,16 +248,13 @@ impl Server {
             settings.data_dir.clone(),
             stopping.clone(),
         );
-        #[cfg(feature = "dqlite")]
-        let context = context.with_cluster(self.member.as_ref().map(ClusterMember::changes));
+        let context = context.with_company(self.company());
         let calls = Arc::new(RpcMetrics::new(settings.extensive_metrics)?);
-        let metrics = Metrics::new(Arc::clone(&calls));
-        #[cfg(feature = "dqlite")]
-        let metrics = metrics.with_cluster(self.member.as_ref().map(ClusterMember::changes));
         let site = Site::new(
             self.store.clone(),
-            Arc::new(metrics),
+            Arc::new(Metrics::new(Arc::clone(&calls))),
             Arc::new(HealthMetrics::default()),
+            self.company(),
         );
         let services = Services::new(context);
         let mut pages = http::router(site.clone());

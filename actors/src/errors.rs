@@ -24,6 +24,10 @@ pub enum RequestError {
     /// There is no leader, or it cannot be reached; nothing was changed.
     #[error("etcdserver: no leader")]
     NoLeader,
+    /// Nobody led for as long as the request might take; nothing was changed. etcd proposes nothing then, and has no text
+    /// of its own for the end of that time.
+    #[error("context deadline exceeded")]
+    NotProposed,
     /// The leader changed while the request was under way; a write may or may not have been made.
     #[error("etcdserver: leader changed")]
     LeaderChanged,

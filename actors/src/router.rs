@@ -192,10 +192,20 @@ impl Forward {
 
     fn give_back(self, submit: Submit) {
         if self.left().is_zero() {
-            return Ticket::new(submit.permit, submit.answer).answer(Err(RequestError::TimedOut));
+            let error = never_sent(&submit.command);
+            return Ticket::new(submit.permit, submit.answer).answer(Err(error));
         }
         let since = self.since;
         self.router.tell(Again { submit, since });
+    }
+}
+
+/// What a request is told for which there was no leader in time. etcd does not propose a transaction that only reads: it
+/// asks for a revision to read at, and has a text for when there is none.
+fn never_sent(command: &Command) -> RequestError {
+    match command {
+        Command::Txn(txn) if txn.is_read_only() => RequestError::TimedOut,
+        _ => RequestError::NotProposed,
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actors::{Member, Peer as _, RequestError};
-use dqlite::membership::{ChangeError, Membership, Standing};
+use dqlite::membership::{ChangeError, Membership};
 use dqlite::node::generate_id;
 use dqlite::wire::{Role, Server};
 
@@ -23,6 +23,7 @@ pub(crate) struct ClusterChanges {
     directory: Arc<MemberDirectory>,
     member: Member,
     descriptions: Arc<Descriptions>,
+    max_learners: usize,
 }
 
 /// Why a change of the members was not made.
@@ -34,6 +35,9 @@ pub(crate) enum NotChanged {
     /// Another member is reached there.
     #[error("etcdserver: Peer URLs already exists")]
     AddressTaken,
+    /// As many learners as may be are waited for.
+    #[error("etcdserver: too many learner members in cluster")]
+    TooManyLearners,
     /// The member votes already.
     #[error("etcdserver: can only promote a learner member")]
     NotLearner,
@@ -49,12 +53,18 @@ pub(crate) enum NotChanged {
 }
 
 impl ClusterChanges {
-    pub(super) fn new(membership: Arc<Membership>, directory: Arc<MemberDirectory>, member: Member) -> Self {
+    pub(super) fn new(
+        membership: Arc<Membership>,
+        directory: Arc<MemberDirectory>,
+        member: Member,
+        max_learners: usize,
+    ) -> Self {
         Self {
             membership,
             directory,
             member,
             descriptions: Arc::default(),
+            max_learners,
         }
     }
 
@@ -80,19 +90,26 @@ impl ClusterChanges {
         Ok(known)
     }
 
-    /// Whether this member has no vote, as it last heard from the leader: within a second of the change.
-    pub(crate) fn is_learner(&self) -> bool {
-        *self.membership.standing().borrow() != Standing::Member(Role::Voter)
+    /// Whether this member has no vote, as its own node says: see [`Membership::votes`].
+    pub(crate) async fn is_learner(&self) -> bool {
+        !self.membership.votes().await
     }
 
-    /// Adds a member that will be reached at this address, and returns its identity.
+    /// Adds a member that will be reached at this address, and returns its identity. Whoever asks for a learner may not
+    /// have more of them than `--max-learners` waited for, as in etcd; every member begins as one here.
     ///
     /// # Errors
     /// [`NotChanged`].
-    pub(crate) async fn add(&self, address: &str) -> Result<u64, NotChanged> {
-        let members = self.list(true).await?;
+    pub(crate) async fn add(&self, address: &str, as_learner: bool) -> Result<u64, NotChanged> {
+        let members = self.list(true).await;
+        let members =
+            members.map_err(|error| without_leader(error.into(), RequestError::UnhealthyCluster))?;
         if members.iter().any(|member| member.address == address) {
             return Err(NotChanged::AddressTaken);
+        }
+        let awaited = members.iter().filter(|member| member.is_awaited()).count();
+        if as_learner && awaited >= self.max_learners {
+            return Err(NotChanged::TooManyLearners);
         }
         let id = generate_id(address).map_err(|error| RequestError::Unreadable(error.to_string()))?;
         let server = Server {
@@ -120,7 +137,9 @@ impl ClusterChanges {
     /// # Errors
     /// [`NotChanged`].
     pub(crate) async fn promote(&self, id: u64) -> Result<(), NotChanged> {
-        if self.find(id).await?.votes {
+        let found = self.find(id).await;
+        let found = found.map_err(|error| without_leader(error, RequestError::NoLeader))?;
+        if found.votes {
             return Err(NotChanged::NotLearner);
         }
         match self.membership.assign(id, Role::Voter, PROMOTION).await {
@@ -154,6 +173,14 @@ impl ClusterChanges {
             .into_iter()
             .find(|member| member.id == id)
             .ok_or(NotChanged::NotFound)
+    }
+}
+
+/// What etcd says instead where there is no leader to say who the members are.
+fn without_leader(error: NotChanged, said: RequestError) -> NotChanged {
+    match error {
+        NotChanged::Request(RequestError::TimedOut) => said.into(),
+        other => other,
     }
 }
 

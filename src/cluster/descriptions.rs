@@ -28,6 +28,14 @@ pub(crate) struct KnownMember {
     pub(crate) client_urls: Vec<String>,
 }
 
+impl KnownMember {
+    /// Whether it was added, and has not been started as far as is known: the learner that etcd means. Others without
+    /// a vote stand by because the automatic roles hold them back, and are no burden.
+    pub(super) fn is_awaited(&self) -> bool {
+        !self.votes && self.client_urls.is_empty()
+    }
+}
+
 /// What was heard from members.
 #[derive(Debug, Default)]
 pub(super) struct Descriptions {

@@ -22,7 +22,7 @@ use std::time::Duration;
 use actors::{Member, MemberDescription, Patience, Pipeline, Promises};
 use anyhow::{Context as _, Result};
 use dqlite::dial::Dialer;
-use dqlite::membership::{self, Origin, RoleSettings, Standing};
+use dqlite::membership::{self, Origin, RoleSettings, StartError};
 use dqlite::node::{Options, Targets};
 use dqlite::store::DataDirectory;
 use dqlite::tls::{Tls, TlsSettings};
@@ -123,6 +123,7 @@ impl ClusterMember {
             Arc::clone(&foundation.membership),
             Arc::clone(&directory),
             member.clone(),
+            cluster.max_learners,
         );
         let running = Self {
             membership: foundation.membership,
@@ -139,21 +140,9 @@ impl ClusterMember {
         self.changes.clone()
     }
 
-    /// Whether this member is known to have been removed from its cluster.
-    pub(crate) fn is_removed(&self) -> bool {
-        *self.membership.standing().borrow() == Standing::Removed
-    }
-
-    /// Waits until this member has been removed from its cluster.
-    pub(crate) async fn removed(&self) {
-        let mut standing = self.membership.standing();
-        let removed = standing
-            .wait_for(|standing| *standing == Standing::Removed)
-            .await
-            .is_ok();
-        if !removed {
-            std::future::pending().await
-        }
+    /// Waits until this member has been removed from its cluster, and returns what its next start would say.
+    pub(crate) async fn removed(&self) -> StartError {
+        self.membership.removed().await
     }
 
     /// Waits until the log is found to be of a newer release, and returns what to say then.

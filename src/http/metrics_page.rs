@@ -11,8 +11,10 @@ pub(super) async fn metrics(State(site): State<Site>, method: Method) -> Respons
     if let Some(refusal) = answers::refuse_unless_get(&method) {
         return refusal;
     }
+    let learner = site.company.is_learner().await;
     // The size of the log and the figures of the process come from files.
-    match tokio::task::spawn_blocking(move || site.metrics.page(&site.store, &site.health)).await {
+    let page = tokio::task::spawn_blocking(move || site.metrics.page(&site.store, &site.health, learner));
+    match page.await {
         Ok(page) => answers::ok(
             HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8"),
             page,

@@ -14,6 +14,7 @@ use actors::Store;
 use axum::Router;
 use axum::routing::any;
 
+use crate::company::Company;
 use crate::metrics::{HealthMetrics, Metrics};
 
 pub(crate) use access::guard;
@@ -24,15 +25,22 @@ pub(crate) struct Site {
     store: Store,
     metrics: Arc<Metrics>,
     health: Arc<HealthMetrics>,
+    company: Company,
 }
 
 impl Site {
     /// The site of a running store.
-    pub(crate) fn new(store: Store, metrics: Arc<Metrics>, health: Arc<HealthMetrics>) -> Self {
+    pub(crate) fn new(
+        store: Store,
+        metrics: Arc<Metrics>,
+        health: Arc<HealthMetrics>,
+        company: Company,
+    ) -> Self {
         Self {
             store,
             metrics,
             health,
+            company,
         }
     }
 }

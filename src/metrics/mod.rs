@@ -12,9 +12,6 @@ use std::sync::Arc;
 
 use actors::Store;
 
-#[cfg(feature = "dqlite")]
-use crate::cluster::ClusterChanges;
-
 pub(crate) use health::HealthMetrics;
 pub(crate) use rpc::{AnsweredBody, AskedBody, Call, RpcMetrics};
 
@@ -23,40 +20,19 @@ use exposition::Exposition;
 /// Everything that is measured outside of the pipeline, and the way to read what is measured inside.
 pub(crate) struct Metrics {
     calls: Arc<RpcMetrics>,
-    #[cfg(feature = "dqlite")]
-    cluster: Option<ClusterChanges>,
 }
 
 impl Metrics {
     /// The metrics of a server with these call counters.
     pub(crate) fn new(calls: Arc<RpcMetrics>) -> Self {
-        Self {
-            calls,
-            #[cfg(feature = "dqlite")]
-            cluster: None,
-        }
+        Self { calls }
     }
 
-    /// The metrics of a member of several, if this server is one.
-    #[cfg(feature = "dqlite")]
-    pub(crate) fn with_cluster(self, cluster: Option<ClusterChanges>) -> Self {
-        Self { cluster, ..self }
-    }
-
-    /// Whether this member has no vote. A server that is alone has the only one.
-    fn is_learner(&self) -> bool {
-        #[cfg(feature = "dqlite")]
-        if let Some(changes) = &self.cluster {
-            return changes.is_learner();
-        }
-        false
-    }
-
-    /// The page for Prometheus. Reads files, so it may block for a moment.
-    pub(crate) fn page(&self, store: &Store, health: &HealthMetrics) -> String {
+    /// The page for Prometheus; `learner` is whether this member has no vote. Reads files, so it may block for a moment.
+    pub(crate) fn page(&self, store: &Store, health: &HealthMetrics, learner: bool) -> String {
         let mut page = Exposition::default();
         let report = store.report();
-        etcd::write(&mut page, store, &report, &self.calls, self.is_learner());
+        etcd::write(&mut page, store, &report, &self.calls, learner);
         health.write(&mut page);
         pipeline::write(&mut page, &report);
         self.calls.write(&mut page);

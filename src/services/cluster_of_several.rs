@@ -26,7 +26,8 @@ impl<'a> Several<'a> {
             return Err(invalid());
         };
         let address = address_of(url).ok_or_else(invalid)?;
-        let id = self.changes.add(address).await.map_err(not_changed)?;
+        let added = self.changes.add(address, request.is_learner);
+        let id = added.await.map_err(not_changed)?;
         let members = self.members(true).await?;
         let added = members.iter().find(|member| member.id == id).cloned();
         Ok(Response::new(pb::MemberAddResponse {
@@ -115,7 +116,10 @@ pub(super) fn not_changed(error: NotChanged) -> Status {
     let code = match &error {
         NotChanged::Request(request) => return status::status(request.clone()),
         NotChanged::NotFound => Code::NotFound,
-        NotChanged::AddressTaken | NotChanged::NotLearner | NotChanged::NotInSync => Code::FailedPrecondition,
+        NotChanged::AddressTaken
+        | NotChanged::TooManyLearners
+        | NotChanged::NotLearner
+        | NotChanged::NotInSync => Code::FailedPrecondition,
         NotChanged::TooFewStarted => Code::Unknown,
     };
     Status::new(code, error.to_string())

@@ -1,8 +1,6 @@
 //! What all services share.
 
 use std::path::{Path, PathBuf};
-#[cfg(feature = "dqlite")]
-use std::sync::Arc;
 
 use actors::Store;
 use model::{LeaseId, Revision};
@@ -12,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::lease_ids::LeaseIds;
 #[cfg(feature = "dqlite")]
 use crate::cluster::ClusterChanges;
+use crate::company::Company;
 
 /// How this server presents itself in a member list.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -51,8 +50,7 @@ pub struct Context {
     limits: RequestLimits,
     data_dir: PathBuf,
     shutdown: CancellationToken,
-    #[cfg(feature = "dqlite")]
-    cluster: Option<Arc<ClusterChanges>>,
+    company: Company,
     cluster_id: u64,
     member_id: u64,
     lease_ids: LeaseIds,
@@ -76,35 +74,27 @@ impl Context {
             limits,
             data_dir,
             shutdown,
-            #[cfg(feature = "dqlite")]
-            cluster: None,
+            company: Company::default(),
             cluster_id,
             member_id,
             lease_ids: LeaseIds::new(),
         }
     }
 
-    /// The context of a member of several, if this server is one.
-    #[cfg(feature = "dqlite")]
+    /// The context of a server in this company.
     #[must_use]
-    pub fn with_cluster(self, cluster: Option<ClusterChanges>) -> Self {
-        let cluster = cluster.map(Arc::new);
-        Self { cluster, ..self }
+    pub fn with_company(self, company: Company) -> Self {
+        Self { company, ..self }
     }
 
     /// Where the members are listed and changed; none where this server is the only one there can be.
     #[cfg(feature = "dqlite")]
     pub(super) fn cluster(&self) -> Option<&ClusterChanges> {
-        self.cluster.as_deref()
+        self.company.changes()
     }
 
-    /// Whether this member has no vote. A server that is alone has the only one.
-    pub(super) fn is_learner(&self) -> bool {
-        #[cfg(feature = "dqlite")]
-        if let Some(changes) = self.cluster() {
-            return changes.is_learner();
-        }
-        false
+    pub(super) fn company(&self) -> &Company {
+        &self.company
     }
 
     /// An identity for a lease that is to be granted, in case its client names none.

@@ -6,7 +6,8 @@
 use bytes::{BufMut, Bytes, BytesMut};
 use model::{
     Command, Compare, CompareResult, CompareTarget, DeleteRange, KeyRange, KeyValue, LeaseId, Operation,
-    OperationReply, Put, RangeQuery, Reply, Revision, SortOrder, SortTarget, Txn, TxnReply, Value,
+    OperationReply, Put, RangeQuery, RangeReply, Reply, Revision, SortOrder, SortTarget, Txn, TxnReply,
+    Value,
 };
 use tokio::runtime::Handle;
 use tonic::Status;
@@ -176,6 +177,13 @@ pub(super) fn leave(key: &Bytes, created: Revision) -> Txn {
     }
 }
 
+/// Reads with everything that was acknowledged before, as etcd's client does: a follower that lags would not see who is
+/// ahead.
+pub(super) async fn read(store: &Store, query: RangeQuery) -> Result<RangeReply, Status> {
+    store.linearize().await.map_err(status::through_client)?;
+    store.range(query).await.map_err(status::through_client)
+}
+
 /// Carries a transaction out.
 pub(super) async fn submit(store: &Store, txn: Txn) -> Result<(Revision, TxnReply), Status> {
     let committed = store
@@ -192,11 +200,7 @@ pub(super) async fn submit(store: &Store, txn: Txn) -> Result<(Revision, TxnRepl
 pub(super) async fn wait_turn(context: &Context, queue: &KeyRange, created: Revision) -> Result<(), Status> {
     loop {
         let query = predecessor(queue, created);
-        let reply = context
-            .store()
-            .range(query)
-            .await
-            .map_err(status::through_client)?;
+        let reply = read(context.store(), query).await?;
         let Some(ahead) = reply.kvs.into_iter().next() else {
             return Ok(());
         };

@@ -8,7 +8,7 @@ use proto::v3lockpb as pb;
 use proto::v3lockpb::lock_server::Lock;
 use tonic::{Request, Response, Status};
 
-use super::coordination::{Leaving, Place, enter, queue, session_lease, wait_turn};
+use super::coordination::{Leaving, Place, enter, queue, read, session_lease, wait_turn};
 use super::{Context, status};
 
 /// Locks, held by keys that hang on leases.
@@ -29,12 +29,7 @@ impl LockService {
         let leaving = Leaving::unless_kept(self.context.store(), place);
         wait_turn(&self.context, queue, place.created).await?;
         let query = RangeQuery::new(KeyRange::Single(place.key.clone()));
-        let reply = self
-            .context
-            .store()
-            .range(query)
-            .await
-            .map_err(status::through_client)?;
+        let reply = read(self.context.store(), query).await?;
         leaving.keep();
         if reply.kvs.is_empty() {
             return Err(Status::unknown("mutex: session is expired"));

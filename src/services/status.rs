@@ -34,6 +34,7 @@ fn code(error: &RequestError) -> Code {
         | RequestError::TimedOutLeaderFailure
         | RequestError::TimedOutConnectionLost
         | RequestError::UnhealthyCluster => Code::Unavailable,
+        RequestError::NotProposed => Code::DeadlineExceeded,
         RequestError::NotLeader | RequestError::BadTransferee | RequestError::NotCapable => {
             Code::FailedPrecondition
         }
@@ -63,10 +64,11 @@ fn code_of_refusal(refusal: &Refusal) -> Code {
 }
 
 /// The status of a request to the Lock or Election service: etcd serves them through a client of its own,
-/// whose errors lose their code on the way.
+/// whose errors lose their code on the way. It keeps a lease alive beside the call, which ends for want of a leader itself.
 pub(super) fn through_client(error: RequestError) -> Status {
     match error {
         RequestError::Stopped => stopped(),
+        RequestError::NoLeader | RequestError::NotProposed => status(RequestError::NotProposed),
         error => Status::unknown(error.to_string()),
     }
 }
@@ -231,6 +233,18 @@ mod tests {
             (status.code(), status.message()),
             (Code::Unknown, "etcdserver: requested lease not found")
         );
+    }
+
+    #[test]
+    fn what_nobody_proposed_ends_as_a_context_of_go_does() {
+        for status in [
+            status(RequestError::NotProposed),
+            through_client(RequestError::NotProposed),
+            through_client(RequestError::NoLeader),
+        ] {
+            let said = (status.code(), status.message());
+            assert_eq!(said, (Code::DeadlineExceeded, "context deadline exceeded"));
+        }
     }
 
     #[test]

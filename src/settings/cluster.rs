@@ -43,6 +43,8 @@ pub(crate) struct ClusterSettings {
     pub(crate) voters: u32,
     /// Members that stand by with a replica of their own.
     pub(crate) standbys: u32,
+    /// Learners that may be waited for at a time.
+    pub(crate) max_learners: usize,
     /// What this member fails together with; votes are spread over these.
     pub(crate) failure_domain: u64,
     /// Whether this member plays one of the next release, which knows a newer schema version.
@@ -191,6 +193,7 @@ fn cluster_settings(flags: ClusterFlags, name: &str, found: bool) -> Result<Clus
         election_timeout: Duration::from_millis(flags.election_timeout.max(1)),
         voters: voters(flags.voters)?,
         standbys: flags.standbys,
+        max_learners: flags.max_learners,
         failure_domain: flags.failure_domain,
         next_release: flags.rehearse_next_release,
         listen: flags.listen_peer_urls,
@@ -356,6 +359,7 @@ mod tests {
             voters: 3,
             rehearse_next_release: false,
             standbys: 0,
+            max_learners: 1,
             failure_domain: 0,
         }
     }

@@ -152,6 +152,9 @@ pub(crate) struct ClusterFlags {
     /// Members beyond the voters that keep a replica and take a voter's place when it fails
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(crate) standbys: u32,
+    /// Learners that may be waited for at a time: members that were added as such and have not been started yet
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub(crate) max_learners: usize,
     /// What this member fails together with (a rack, a power line), by whatever number: votes are spread over them
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(crate) failure_domain: u64,

@@ -47,7 +47,6 @@ const WITH_VALUE: &[&str] = &[
     "feature-gates",
     "log-rotation-config-json",
     "logger",
-    "max-learners",
     "max-snapshots",
     "max-wals",
     "peer-cert-allowed-cn",

@@ -88,6 +88,7 @@ async fn a_fourth_member_is_added_then_started() {
     let id = added.member().expect("a member").id();
     let again = within(client.member_add([url], None)).await.unwrap_err();
     assert_eq!(again, "etcdserver: Peer URLs already exists");
+    one_learner_at_a_time(&mut cluster, &mut client, id).await;
     cannot_lead(&mut cluster, id).await;
     let list = format!("--initial-cluster={}", cluster.list(&[0, 1, 2, 3]));
     cluster.nodes[fourth].start(&[&list, "--initial-cluster-state=existing"]);
@@ -100,12 +101,45 @@ async fn a_fourth_member_is_added_then_started() {
     let newest = get(&mut own, "/none").await.expect("it serves").revision;
     equal_hashes(&cluster, &[0, 1, 2, fourth], newest).await;
     statuses_are_true(&cluster).await;
+    started_learners_are_not_waited_for(&mut cluster, &mut client).await;
     promoted(&mut client, id).await;
     let voter = cluster.leader().await;
     let voter = cluster.id(voter).await;
     let said = within(client.member_promote(voter)).await.unwrap_err();
     assert_eq!(said, "etcdserver: can only promote a learner member");
     statuses_are_true(&cluster).await;
+}
+
+/// While a learner is waited for, another one is refused, on whichever member; a member that is added without asking for
+/// a learner is not.
+async fn one_learner_at_a_time(cluster: &mut Cluster, client: &mut Client, awaited: u64) {
+    let fifth = cluster.add_node(None);
+    let url = cluster.nodes[fifth].peer_url();
+    for index in 0..3 {
+        let options = MemberAddOptions::new().with_is_learner();
+        let mut asked = cluster.client(index).await;
+        let said = within(asked.member_add([url.clone()], Some(options)))
+            .await
+            .unwrap_err();
+        assert_eq!(said, "etcdserver: too many learner members in cluster");
+    }
+    let added = within(client.member_add([url], None)).await.expect("it is added");
+    let added = added.member().expect("a member").id();
+    assert_ne!(added, awaited);
+    within(client.member_remove(added)).await.expect("it is removed");
+    cluster.nodes.truncate(fifth);
+}
+
+/// One that has been started stands by: the next one may be added.
+async fn started_learners_are_not_waited_for(cluster: &mut Cluster, client: &mut Client) {
+    let next = cluster.add_node(None);
+    let url = cluster.nodes[next].peer_url();
+    let options = MemberAddOptions::new().with_is_learner();
+    let added = within(client.member_add([url], Some(options))).await;
+    let added = added.expect("it is added");
+    let id = added.member().expect("a member").id();
+    within(client.member_remove(id)).await.expect("it is removed");
+    cluster.nodes.truncate(next);
 }
 
 /// The leader hands over to voters only.

@@ -53,8 +53,8 @@ var allDivergences = [][]Divergence{leaseDivergences, authDivergences, quotaDive
 
 // scriptsOfSeveral and divergencesOfSeveral come on top of them when there are several members.
 var (
-	scriptsOfSeveral     = [][]Script{severalScripts, leaderlessScripts}
-	divergencesOfSeveral = [][]Divergence{severalDivergences, leaderlessDivergences}
+	scriptsOfSeveral     = [][]Script{severalScripts, leaderlessScripts, leaderlessCallScripts}
+	divergencesOfSeveral = [][]Divergence{severalDivergences, leaderlessDivergences, leaderlessCallDivergences}
 )
 
 var scriptName = regexp.MustCompile(`^(A\d+\.\d+)[a-z]?_[a-z0-9_]+$`)

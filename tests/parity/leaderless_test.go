@@ -2,8 +2,6 @@ package parity
 
 import (
 	"context"
-	"fmt"
-	"strings"
 	"time"
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
@@ -84,17 +82,6 @@ var leaderlessScripts = []Script{
 }
 
 var leaderlessDivergences = []Divergence{{
-	Name: "A12.1c_writes_without_leader",
-	Reason: "where no leader takes a proposal, etcd's time is up without etcd's own text for it, and for leases another " +
-		"one; Taffrail has one for all",
-	Etcd: "put: DeadlineExceeded context deadline exceeded, grant: DeadlineExceeded context deadline exceeded, " +
-		"compact: DeadlineExceeded context deadline exceeded, keepalive: Unavailable etcdserver: no leader, " +
-		"timetolive: Unavailable etcdserver: no leader",
-	Taffrail: "put: Unavailable etcdserver: request timed out, grant: Unavailable etcdserver: request timed out, " +
-		"compact: Unavailable etcdserver: request timed out, keepalive: Unavailable etcdserver: request timed out, " +
-		"timetolive: Unavailable etcdserver: request timed out",
-	Run: writesWithoutLeader,
-}, {
 	Name:     "A1.10d_serializable_transaction_without_leader",
 	Reason:   "every transaction goes to the leader in Taffrail, also one that only reads and may read what is old",
 	Etcd:     "OK",
@@ -137,39 +124,6 @@ func (s *Session) restart(member *Server) {
 	if err := member.launch(); err != nil {
 		s.Fail("start: %v", err)
 	}
-}
-
-// writesWithoutLeader makes all its calls at the same time: each takes seven seconds.
-func writesWithoutLeader(ctx context.Context, s *Session) string {
-	s.Put("a", "1")
-	s.Grant(7, 1000)
-	s.loseLeader(ctx)
-	patient, cancel := context.WithTimeout(Quiet(ctx), patience)
-	defer cancel()
-	names := []string{"put", "grant", "compact", "keepalive", "timetolive"}
-	calls := []func() error{
-		func() error { _, err := s.KV.Put(patient, &pb.PutRequest{Key: []byte("a")}); return err },
-		func() error {
-			_, err := s.Lease.LeaseGrant(patient, &pb.LeaseGrantRequest{ID: 8, TTL: 1000})
-			return err
-		},
-		func() error { _, err := s.KV.Compact(patient, &pb.CompactionRequest{Revision: 1}); return err },
-		func() error { return s.keepAliveOnce(patient, 7) },
-		func() error {
-			_, err := s.Lease.LeaseTimeToLive(patient, &pb.LeaseTimeToLiveRequest{ID: 7})
-			return err
-		},
-	}
-	answers := make([]chan error, len(calls))
-	for i, call := range calls {
-		answers[i] = make(chan error, 1)
-		go func() { answers[i] <- call() }()
-	}
-	var said []string
-	for i, answer := range answers {
-		said = append(said, fmt.Sprintf("%s: %s", names[i], outcome(<-answer)))
-	}
-	return strings.Join(said, ", ")
 }
 
 func (s *Session) keepAliveOnce(ctx context.Context, id int64) error {

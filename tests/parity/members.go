@@ -129,9 +129,6 @@ func (m Members) choose(ctx context.Context, names *Names) (*Server, error) {
 		return m[0], nil
 	}
 	ids, leader, err := m.agree(ctx)
-	if err == nil {
-		err = m.awaitVotes(ctx)
-	}
 	if err != nil {
 		return nil, fmt.Errorf("%w\n%s", err, m.LogTail())
 	}
@@ -181,23 +178,6 @@ func (m Members) agree(ctx context.Context) (ids []uint64, leader int, err error
 		}
 	}
 	return nil, 0, fmt.Errorf("the members do not agree: %w", err)
-}
-
-// awaitVotes waits until every member knows that it votes: a new one of Taffrail's hears of it
-// within a second, and says until then that it is a learner.
-func (m Members) awaitVotes(ctx context.Context) error {
-	for deadline := time.Now().Add(startTimeout); time.Now().Before(deadline) && ctx.Err() == nil; time.Sleep(20 * time.Millisecond) {
-		learners := 0
-		for _, server := range m {
-			if answer, err := server.status(ctx); err != nil || answer.IsLearner {
-				learners++
-			}
-		}
-		if learners == 0 {
-			return nil
-		}
-	}
-	return errors.New("not every member says that it votes")
 }
 
 func (m Members) leader(ctx context.Context) (ids []uint64, leader int, err error) {

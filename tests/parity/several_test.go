@@ -24,6 +24,8 @@ func TestSeveral(t *testing.T) {
 var severalScripts = []Script{
 	{Name: "A8.6b_leader_is_moved", Run: leaderIsMoved},
 	{Name: "A9.2b_member_comes_and_goes", Run: memberComesAndGoes},
+	{Name: "A9.2c_second_learner", Run: secondLearner},
+	{Name: "A9.2e_two_learners", Options: Options{Flags: []string{"--max-learners", "2"}}, Run: secondLearner},
 	{Name: "A9.2d_member_that_is_not_started", Run: promoteUnstarted},
 }
 

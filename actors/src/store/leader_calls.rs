@@ -34,7 +34,7 @@ impl Store {
     }
 
     async fn ask_once(&self, ask: Ask) -> AskOutcome {
-        match self.roles.settled().await? {
+        match self.roles.settled().await.map_err(nobody_to_ask)? {
             Role::Following { peer, .. } => peer.ask(ask).await,
             _ => self.answer(ask).await,
         }
@@ -119,6 +119,14 @@ impl Store {
         let (done, finished) = oneshot::channel();
         self.addresses.compactor.tell(WaitCompacted { done });
         finished.await.map_err(|_| RequestError::Stopped)?
+    }
+}
+
+/// What is asked of a leader is not done without one.
+fn nobody_to_ask(error: RequestError) -> RequestError {
+    match error {
+        RequestError::TimedOut => RequestError::NoLeader,
+        other => other,
     }
 }
 

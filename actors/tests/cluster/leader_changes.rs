@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
 use actors::{RequestError, Store};
-use model::{LeaseId, Revision};
+use model::{Command, LeaseId, Revision, Txn};
 use tokio::task::JoinHandle;
 
 use crate::client::{delete, look, pairs, put, submit, succeeded, swap, value};
@@ -113,13 +113,16 @@ async fn requests_that_wait_too_long_are_told_so() {
     for id in MEMBERS {
         let store = cluster.store(id);
         let outcome = within("an answer", store.submit(put("key", "1"))).await;
+        assert_eq!(outcome.unwrap_err(), RequestError::NotProposed);
+        let reading = Command::Txn(Txn::default());
+        let outcome = within("an answer", store.submit(reading)).await;
         assert_eq!(outcome.unwrap_err(), RequestError::TimedOut);
         let outcome = within("an answer", store.linearize()).await;
         assert_eq!(outcome, Err(RequestError::TimedOut));
         let outcome = within("an answer", store.lease_keep_alive(LeaseId(1))).await;
-        assert_eq!(outcome.unwrap_err(), RequestError::TimedOut);
+        assert_eq!(outcome.unwrap_err(), RequestError::NoLeader);
         let outcome = within("an answer", store.leases()).await;
-        assert_eq!(outcome.unwrap_err(), RequestError::TimedOut);
+        assert_eq!(outcome.unwrap_err(), RequestError::NoLeader);
         assert_eq!(store.report().gate.in_flight, 0, "their room was given back");
     }
     cluster.elect(1).await;

@@ -9,6 +9,7 @@ use tokio::time::timeout;
 
 use super::change::Leader;
 use super::context::Context;
+use super::vote::OwnConfiguration;
 use super::{ChangeError, Standing};
 use crate::client::leader::Finder;
 use crate::store::{Pending, StoreError};
@@ -28,21 +29,38 @@ enum Obstacle {
     Store(#[from] StoreError),
 }
 
-/// Joins if that is to be done, and looks after the members, for ever.
-pub(super) async fn keep(
-    context: Arc<Context>,
-    leader: watch::Receiver<Option<Server>>,
+/// Where others read what the keeper hears.
+pub(super) struct Told {
     standing: watch::Sender<Standing>,
-) {
+    /// Whether the node voted by its own configuration before the leader was asked for `standing`.
+    before: watch::Sender<Option<bool>>,
+}
+
+impl Told {
+    /// What is told at first, and where it is read.
+    pub(super) fn begin(
+        standing: Standing,
+    ) -> (Self, watch::Receiver<Standing>, watch::Receiver<Option<bool>>) {
+        let (standing, standing_seen) = watch::channel(standing);
+        let (before, before_seen) = watch::channel(None);
+        (Self { standing, before }, standing_seen, before_seen)
+    }
+}
+
+/// Joins if that is to be done, and looks after the members, for ever.
+pub(super) async fn keep(context: Arc<Context>, leader: watch::Receiver<Option<Server>>, told: Told) {
     let mut changes = leader.clone();
     let mut keeper = Keeper {
         leader: Leader::new(Arc::clone(&context), leader),
         finder: context.finder(),
         joining: None,
         stored: Vec::new(),
+        own: OwnConfiguration::new(&context),
         context,
-        standing,
+        told,
     };
+    // Whatever the node is sent from here on is news.
+    keeper.told.before.send_replace(keeper.own.votes().await);
     loop {
         if let Err(obstacle) = keeper.look().await {
             keeper.face(&obstacle).await;
@@ -61,13 +79,15 @@ struct Keeper {
     joining: Option<bool>,
     /// The members that are known to be on disk.
     stored: Vec<Member>,
-    standing: watch::Sender<Standing>,
+    own: OwnConfiguration,
+    told: Told,
 }
 
 impl Keeper {
     /// Looks once.
     async fn look(&mut self) -> Result<(), Obstacle> {
         let joining = self.is_joining().await?;
+        let before = self.own.votes().await;
         let mut members = self.leader.members(TRY).await?;
         if joining && self.context.own_role(&members).is_none() {
             self.leader.add(&self.context.server, TRY).await?;
@@ -83,6 +103,9 @@ impl Keeper {
             self.joining = Some(false);
         }
         self.stand(&members);
+        if before.is_some() {
+            self.told.before.send_replace(before);
+        }
         Ok(())
     }
 
@@ -103,7 +126,7 @@ impl Keeper {
             Some(role) => Standing::Member(role),
             None => Standing::Removed,
         };
-        self.standing.send_if_modified(|known| {
+        self.told.standing.send_if_modified(|known| {
             let changed = *known != standing;
             if changed {
                 tracing::info!(?standing, "this node in its cluster");
@@ -115,7 +138,7 @@ impl Keeper {
 
     async fn face(&mut self, obstacle: &Obstacle) {
         self.explain(obstacle);
-        if matches!(*self.standing.borrow(), Standing::Joining { .. }) {
+        if matches!(*self.told.standing.borrow(), Standing::Joining { .. }) {
             return;
         }
         if let Some(members) = self.ask_others().await
@@ -137,7 +160,7 @@ impl Keeper {
     }
 
     fn explain(&self, obstacle: &Obstacle) {
-        self.standing.send_if_modified(|standing| match standing {
+        self.told.standing.send_if_modified(|standing| match standing {
             Standing::Joining { obstacle: known } => {
                 let text = Some(obstacle.to_string());
                 let changed = *known != text;

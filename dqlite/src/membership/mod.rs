@@ -15,12 +15,14 @@ mod leadership;
 mod line;
 mod manager;
 mod roles;
+mod vote;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{Mutex, watch};
+use tokio::sync::{Mutex, MutexGuard, watch};
 use tokio::task::JoinSet;
+use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use crate::dial::Dialer;
@@ -31,6 +33,8 @@ use crate::wire::{Member, Role, Server};
 
 use change::Leader;
 use context::Context;
+use keeper::Told;
+use vote::OwnVote;
 
 pub use error::{ChangeError, StartError};
 pub use handover::Handover;
@@ -128,6 +132,7 @@ pub struct Membership {
     context: Arc<Context>,
     leader: watch::Receiver<Option<Server>>,
     standing: watch::Receiver<Standing>,
+    vote: OwnVote,
     /// To the leader, for changes.
     line: Mutex<Leader>,
     /// Ends the tasks.
@@ -157,7 +162,7 @@ impl Membership {
 
     fn run(context: Arc<Context>, settings: Settings, standing: Standing, node: Running) -> Self {
         let (leader_out, leader) = watch::channel(None);
-        let (standing_out, standing) = watch::channel(standing);
+        let (told, standing, before) = Told::begin(standing);
         let (ending, settled) = (CancellationToken::new(), CancellationToken::new());
         let mut tasks = JoinSet::new();
         let seek = leadership::watch(
@@ -166,7 +171,7 @@ impl Membership {
             settings.leader_poll,
             leader_out,
         );
-        let keep = keeper::keep(Arc::clone(&context), leader.clone(), standing_out);
+        let keep = keeper::keep(Arc::clone(&context), leader.clone(), told);
         spawn(&mut tasks, &ending, seek);
         spawn(&mut tasks, &ending, keep);
         if let Some(roles) = settings.roles {
@@ -175,6 +180,7 @@ impl Membership {
         }
         Self {
             line: Mutex::new(Leader::new(Arc::clone(&context), leader.clone())),
+            vote: OwnVote::new(&context, before, standing.clone()),
             context,
             leader,
             standing,
@@ -231,12 +237,32 @@ impl Membership {
         self.standing.clone()
     }
 
+    /// Waits until this node has been removed from its cluster, and returns why it will not start again.
+    pub async fn removed(&self) -> StartError {
+        let mut standing = self.standing.clone();
+        let removed = standing.wait_for(|standing| *standing == Standing::Removed);
+        if removed.await.is_err() {
+            std::future::pending::<()>().await;
+        }
+        StartError::Removed {
+            path: self.context.directory.path().to_owned(),
+            id: self.context.server.id,
+        }
+    }
+
+    /// Whether this node votes: as its own configuration says now, if that has changed since the leader was asked last,
+    /// otherwise as the [`standing`](Self::standing) says. Needs no leader, and takes half a second at most.
+    pub async fn votes(&self) -> bool {
+        self.vote.now().await
+    }
+
     /// The members as the leader knows them.
     ///
     /// # Errors
     /// When there is no leader in time.
     pub async fn members(&self, deadline: Duration) -> Result<Vec<Member>, ChangeError> {
-        self.line.lock().await.members(deadline).await
+        let (mut line, left) = self.line(deadline).await?;
+        line.members(left).await
     }
 
     /// The members last heard of, from the disk: for when there is no leader.
@@ -252,7 +278,8 @@ impl Membership {
     /// # Errors
     /// When the identity or the address is another member's, or there is no leader in time.
     pub async fn add(&self, server: &Server, deadline: Duration) -> Result<(), ChangeError> {
-        self.line.lock().await.add(server, deadline).await
+        let (mut line, left) = self.line(deadline).await?;
+        line.add(server, left).await
     }
 
     /// Removes a member, after another took over the leadership if it led. Succeeds also if it is not there.
@@ -260,7 +287,8 @@ impl Membership {
     /// # Errors
     /// When it is the only voter, or there is no leader in time.
     pub async fn remove(&self, id: u64, deadline: Duration) -> Result<(), ChangeError> {
-        self.line.lock().await.remove(id, deadline).await
+        let (mut line, left) = self.line(deadline).await?;
+        line.remove(id, left).await
     }
 
     /// Gives a member a role. A new voter has caught up when this returns. Roles that are managed may be changed
@@ -269,7 +297,8 @@ impl Membership {
     /// # Errors
     /// When it is no member or cannot catch up, or there is no leader in time.
     pub async fn assign(&self, id: u64, role: Role, deadline: Duration) -> Result<(), ChangeError> {
-        self.line.lock().await.assign(id, role, deadline).await
+        let (mut line, left) = self.line(deadline).await?;
+        line.assign(id, role, left).await
     }
 
     /// Makes a member a voter.
@@ -285,7 +314,19 @@ impl Membership {
     /// # Errors
     /// When it does not vote, or has not taken over in time.
     pub async fn transfer(&self, id: u64, deadline: Duration) -> Result<(), ChangeError> {
-        self.line.lock().await.transfer(id, deadline).await
+        let (mut line, left) = self.line(deadline).await?;
+        line.transfer(id, left).await
+    }
+
+    /// The line to the leader, and what is left of the time once others are done with it.
+    async fn line(&self, time: Duration) -> Result<(MutexGuard<'_, Leader>, Duration), ChangeError> {
+        let end = Instant::now() + time;
+        let line = timeout_at(end, self.line.lock()).await;
+        let line = line.map_err(|_| ChangeError::NotInTime {
+            waited: time,
+            reason: "what was asked before is not done".to_owned(),
+        })?;
+        Ok((line, end.saturating_duration_since(Instant::now())))
     }
 
     /// Gives role and leadership to others, as far as there are any: what a node does before it stops. It
@@ -295,8 +336,8 @@ impl Membership {
     /// When it takes longer than `deadline`. The node may be stopped all the same.
     pub async fn handover(&self, deadline: Duration) -> Result<Handover, ChangeError> {
         self.settled.cancel();
-        let mut line = self.line.lock().await;
-        handover::hand_over(&self.context, &mut line, deadline).await
+        let (mut line, left) = self.line(deadline).await?;
+        handover::hand_over(&self.context, &mut line, left).await
     }
 
     /// Gives role and leadership to others, and leaves the cluster for good. The data directory is of no more use.

@@ -142,6 +142,20 @@ impl Peer {
         );
     }
 
+    /// Waits until the node's own configuration has it in this role.
+    pub(crate) async fn until_configured(&self, role: Role) {
+        let server = self.membership.server();
+        let connector = self.membership.connector();
+        let connected = Client::connect(&*connector, &server.address, ClientOptions::default()).await;
+        let mut client = connected.unwrap();
+        until("the role", async || {
+            let members = client.cluster().await.unwrap();
+            let own = members.iter().find(|member| member.id == server.id);
+            own.is_some_and(|own| own.role == role).then_some(())
+        })
+        .await;
+    }
+
     /// A leader of this node's knowledge that fits.
     pub(crate) async fn until_leader(&self, fits: impl Fn(&Server) -> bool) -> Server {
         let mut leader = self.membership.leader();

@@ -6,7 +6,7 @@ use dqlite::membership::{ChangeError, Origin, RoleSettings, Standing, StartError
 use dqlite::wire::{Role, Server};
 
 use crate::certificates::Authority;
-use crate::peers::{Place, Three};
+use crate::peers::{Peer, Place, Three};
 use crate::wait::PATIENCE;
 
 fn is_leader(id: u64) -> impl Fn(&Server) -> bool {
@@ -303,4 +303,78 @@ async fn a_second_node_holds_the_data_without_a_vote() {
     second.until_holds("what a standby holds").await;
     second.stop().await;
     first.write("and what it does not hold up").await;
+}
+
+/// A voter that manages nobody's role, and a spare.
+async fn unmanaged(places: &mut [Place; 2]) -> [Peer; 2] {
+    let mut settings = places[0].settings(Origin::Bootstrap { others: Vec::new() });
+    settings.roles = None;
+    let first = places[0].start(settings).await.unwrap();
+    let second = places[1].join(&[&first]).await;
+    second
+        .until_standing(|standing| *standing == Standing::Member(Role::Spare))
+        .await;
+    [first, second]
+}
+
+/// By its own configuration, as soon as that has changed, and not when it next asks the leader; and without a leader.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_member_knows_at_once_whether_it_votes() {
+    let authority = Authority::new("ours");
+    let mut places = [Place::new(&authority).await, Place::new(&authority).await];
+    let [first, second] = unmanaged(&mut places).await;
+    assert!(first.membership.votes().await, "it began the cluster");
+    assert!(!second.membership.votes().await);
+    for role in [
+        Role::Voter,
+        Role::Standby,
+        Role::Voter,
+        Role::Standby,
+        Role::Voter,
+    ] {
+        let assigned = first.membership.assign(second.id(), role, PATIENCE).await;
+        assigned.unwrap();
+        second.until_configured(role).await;
+        assert_eq!(second.membership.votes().await, role == Role::Voter, "{role}");
+    }
+    first.stop().await;
+    assert!(second.membership.votes().await, "a voter without a leader");
+}
+
+/// It is not sent what says so: only the leader can tell it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_voter_that_becomes_a_spare_hears_of_it() {
+    let authority = Authority::new("ours");
+    let mut places = [Place::new(&authority).await, Place::new(&authority).await];
+    let [first, second] = unmanaged(&mut places).await;
+    for (role, votes) in [(Role::Voter, true), (Role::Spare, false), (Role::Voter, true)] {
+        let assigned = first.membership.assign(second.id(), role, PATIENCE).await;
+        assigned.unwrap();
+        crate::wait::until("the news", async || {
+            (second.membership.votes().await == votes).then_some(())
+        })
+        .await;
+    }
+}
+
+/// Each for as long as it may take, and not one after the other.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_asks_for_the_members_without_a_leader_waits_beside_the_others() {
+    let authority = Authority::new("ours");
+    let mut places = [Place::new(&authority).await, Place::new(&authority).await];
+    let [first, second] = unmanaged(&mut places).await;
+    let promoted = first.membership.promote(second.id(), PATIENCE).await;
+    promoted.unwrap();
+    first.stop().await;
+    let mut leader = second.membership.leader();
+    let lost = tokio::time::timeout(PATIENCE, leader.wait_for(Option::is_none)).await;
+    drop(lost.expect("it is missed").unwrap());
+    let (begun, time) = (Instant::now(), Duration::from_secs(2));
+    let ask = || second.membership.members(time);
+    let answers = tokio::join!(ask(), ask(), ask(), ask(), ask());
+    for answer in [answers.0, answers.1, answers.2, answers.3, answers.4] {
+        let error = answer.unwrap_err();
+        assert!(matches!(error, ChangeError::NotInTime { .. }), "{error}");
+    }
+    assert!(begun.elapsed() < 3 * time, "{:?}", begun.elapsed());
 }

@@ -46,6 +46,7 @@ pub(super) fn failure_from_wire(wire: pb::Failure) -> RequestError {
         FailureKind::BadTransferee => RequestError::BadTransferee,
         FailureKind::UnhealthyCluster => RequestError::UnhealthyCluster,
         FailureKind::NotCapable => RequestError::NotCapable,
+        FailureKind::NotProposed => RequestError::NotProposed,
         FailureKind::NotUnderstood => RequestError::NotUnderstood(detail),
     }
 }
@@ -66,6 +67,7 @@ fn kind_to_wire(error: &RequestError) -> FailureKind {
         RequestError::BadTransferee => FailureKind::BadTransferee,
         RequestError::UnhealthyCluster => FailureKind::UnhealthyCluster,
         RequestError::NotCapable => FailureKind::NotCapable,
+        RequestError::NotProposed => FailureKind::NotProposed,
         RequestError::NotUnderstood(_) => FailureKind::NotUnderstood,
     }
 }

@@ -12,10 +12,10 @@ use tonic::{Request, Response, Status};
 
 use self::observe::ObserveSession;
 use super::coordination::{
-    Leaving, Place, created_at, enter, leave, oldest, queue, session_lease, submit, wait_turn,
+    Leaving, Place, created_at, enter, leave, oldest, queue, read, session_lease, submit, wait_turn,
 };
 use super::streams::{Answers, Session};
-use super::{Context, convert, status};
+use super::{Context, convert};
 
 /// Elections, held by keys that hang on leases.
 pub(super) struct ElectionService {
@@ -115,12 +115,7 @@ impl Election for ElectionService {
         request: Request<pb::LeaderRequest>,
     ) -> Result<Response<pb::LeaderResponse>, Status> {
         let query = oldest(&queue(&request.into_inner().name));
-        let reply = self
-            .context
-            .store()
-            .range(query)
-            .await
-            .map_err(status::through_client)?;
+        let reply = read(self.context.store(), query).await?;
         let leader = reply
             .kvs
             .into_iter()

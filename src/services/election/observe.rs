@@ -8,7 +8,7 @@ use model::{Event, KeyRange, KeyValue, Revision, Value};
 use proto::v3electionpb::LeaderResponse;
 use tonic::Status;
 
-use crate::services::coordination::{oldest, watch, watch_of};
+use crate::services::coordination::{oldest, read, watch, watch_of};
 use crate::services::streams::{Session, Shutdown, on_shutdown};
 use crate::services::{Context, convert, status};
 
@@ -46,12 +46,7 @@ impl ObserveSession {
 
     /// Reads who leads, and begins to watch what may change that.
     async fn look_up(&mut self) -> Result<(), Status> {
-        let reply = self
-            .context
-            .store()
-            .range(oldest(&self.queue))
-            .await
-            .map_err(status::through_client)?;
+        let reply = read(self.context.store(), oldest(&self.queue)).await?;
         match reply.kvs.into_iter().next() {
             Some(leader) => self.follow(leader, reply.revision),
             None => {

@@ -98,7 +98,7 @@ impl Maintenance for MaintenanceService {
             raft_applied_index: index,
             errors: self.errors(),
             db_size_in_use: signed(size.in_use),
-            is_learner: self.context.is_learner(),
+            is_learner: self.context.company().is_learner().await,
             storage_version: STORAGE_VERSION.into(),
             db_size_quota: self.context.limits().quota_bytes.map_or(-1, signed),
             downgrade_info: Some(pb::DowngradeInfo::default()),

@@ -152,14 +152,9 @@ func (c *Cluster) leaderNow(ctx context.Context, cutOff []*Server) (leader *Serv
 }
 
 func (s *Server) status(ctx context.Context) (*clientv3.StatusResponse, error) {
-	ctx, cancel := context.WithTimeout(ctx, statusLimit)
-	defer cancel()
-	client, err := clientv3.New(clientv3.Config{Endpoints: []string{s.Endpoint}, TLS: s.options.ClientTLS, DialTimeout: statusLimit})
-	if err != nil {
-		return nil, err
-	}
-	defer client.Close()
-	return client.Status(ctx, s.Endpoint)
+	return askAlone(ctx, s, func(ctx context.Context, client *clientv3.Client) (*clientv3.StatusResponse, error) {
+		return client.Status(ctx, s.Endpoint)
+	})
 }
 
 // Revision is what the member has reached by itself, whatever the others have.
@@ -182,13 +177,20 @@ func (s *Server) LacksLeader(ctx context.Context) error {
 
 // read reads what the member has by itself, and once: a client of etcd's own would go on trying.
 func (s *Server) read(ctx context.Context) (*pb.RangeResponse, error) {
+	request := &pb.RangeRequest{Key: []byte("/registry/none"), Serializable: true}
+	return askAlone(ctx, s, func(ctx context.Context, client *clientv3.Client) (*pb.RangeResponse, error) {
+		return pb.NewKVClient(client.ActiveConnection()).Range(ctx, request)
+	})
+}
+
+// askAlone asks one member and no other, with a client that is made for this, and gives up soon.
+func askAlone[T any](ctx context.Context, s *Server, ask func(context.Context, *clientv3.Client) (T, error)) (answer T, err error) {
 	ctx, cancel := context.WithTimeout(ctx, statusLimit)
 	defer cancel()
 	client, err := clientv3.New(clientv3.Config{Endpoints: []string{s.Endpoint}, TLS: s.options.ClientTLS, DialTimeout: statusLimit})
 	if err != nil {
-		return nil, err
+		return answer, err
 	}
 	defer client.Close()
-	request := &pb.RangeRequest{Key: []byte("/registry/none"), Serializable: true}
-	return pb.NewKVClient(client.ActiveConnection()).Range(ctx, request)
+	return ask(ctx, client)
 }

@@ -342,6 +342,7 @@ fn request_error() -> BoxedStrategy<RequestError> {
             RequestError::BadTransferee,
             RequestError::UnhealthyCluster,
             RequestError::NotCapable,
+            RequestError::NotProposed,
         ]),
     ]
     .boxed()
