@@ -253,6 +253,8 @@ fn too_little(plan: &Plan, amount: &Amount, faults: &[Fault]) -> Vec<String> {
         ("writes", amount.writes, writes),
         ("events", amount.events, writes),
         ("notices of progress", amount.notices, writes / 3),
+        ("keep-alives", amount.renewals, calls / 20),
+        ("leases that ended by themselves", amount.ended, calls / 100),
         ("faults", faults.len(), plan.faults.len()),
     ];
     let missing = least.into_iter().filter(|(_, number, least)| number < least);

@@ -118,6 +118,7 @@ impl Search<'_> {
         let named = seen
             .and_then(|seen| seen.events.first())
             .map(|event| &event.pair.key);
+        let lease = named.map(|key| self.state.pair(key).map_or(0, |pair| pair.lease));
         let classes: Vec<usize> = match named {
             Some(key) => {
                 let writers = self.prepared.writers.get(key).into_iter().flatten();
@@ -125,6 +126,12 @@ impl Search<'_> {
             }
             None => (0..self.prepared.classes.len()).collect(),
         };
+        // Of all the leases that may have ended, only the one that had the key can have taken it.
+        let may_take = |class: &usize| match (self.prepared.classes[*class].request, lease) {
+            (Request::LeaseRevoke { id }, Some(lease)) => *id == lease,
+            _ => true,
+        };
+        let classes: Vec<_> = classes.into_iter().filter(may_take).collect();
         classes
             .into_iter()
             .filter(|class| self.makes(*class, seen, wanted))
