@@ -193,14 +193,25 @@ fn first_with(history: &mut History, prev_kv: bool) -> Option<&mut Stream> {
 #[test]
 fn a_pair_before_that_nobody_asked_for_is_caught() {
     let tell = |history: &mut History| {
+        let name = |event: &Event| (event.revision(), event.pair.key.clone());
+        let asked: Vec<_> = first_with(history, true)?
+            .responses
+            .iter()
+            .flat_map(|response| response.events.clone())
+            .collect();
         let stream = first_with(history, false)?;
-        let mut events = stream
+        let events = stream
             .responses
             .iter_mut()
             .flat_map(|response| &mut response.events);
-        let event = events.find(|event| event.pair.version > 1)?;
-        event.previous = Some(event.pair.clone());
-        Some(())
+        for event in events {
+            let mut same = asked.iter().filter(|other| name(other) == name(event));
+            if let Some(previous) = same.find_map(|other| other.previous.clone()) {
+                event.previous = Some(previous);
+                return Some(());
+            }
+        }
+        None
     };
     caught(tell, &[Guarantee::PrevKv]);
 }
