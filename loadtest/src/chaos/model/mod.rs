@@ -3,7 +3,7 @@
 //! The rules are those of etcd's robustness model: an empty store is at revision 1; every request that changes
 //! keys takes one revision, whatever their number, and nothing else does; a compaction is refused at or below
 //! the last one and above the current revision, and an empty store was compacted at -1. Time is no part of the
-//! model: a lease that ends by itself is revoked by a call that nobody made, see [`super::leases`].
+//! model: a lease that ends by itself is revoked by a call that nobody made, see `leases` beside it.
 
 mod keys;
 mod txn;
