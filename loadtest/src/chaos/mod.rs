@@ -2,7 +2,8 @@
 //! call, keep-alive and watch event recorded and checked.
 //!
 //! A recorded [`history::History`] is checked by [`check`]: [`linearizability`] finds the one order of all calls,
-//! which makes a [`replay`] of every revision; [`watch_checks`], serializable reads and the ends of leases are held against that.
+//! which makes a [`replay`] of every revision; [`watch_checks`], serializable reads and the ends of leases are held
+//! against that.
 
 mod assumptions;
 mod command;

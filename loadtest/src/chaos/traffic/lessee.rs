@@ -1,14 +1,13 @@
 //! Clients whose leases end: each holds one lease at a time, keeps it alive for a while, and then leaves it to its
 //! fate. Some leases have keys, and a key may move to the next lease while the one before is still there.
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use fastrand::Rng;
 
 use super::caller::Caller;
-use super::{Member, Phase, Run};
+use super::{Phase, Run};
 use crate::chaos::history::{Outcome, Put, Refusal, Request};
 
 /// How many there are.
@@ -36,17 +35,11 @@ pub(super) struct Lessee {
 }
 
 impl Lessee {
-    /// One that goes to another member when one does not answer.
-    pub(super) fn new(
-        run: &Run,
-        client: u32,
-        members: &Arc<[Member]>,
-        prefix: &'static str,
-        (limit, rng): (Duration, Rng),
-    ) -> Self {
+    /// One that calls as `caller` does, under the number `client`.
+    pub(super) fn new(run: &Run, client: u32, caller: Caller, prefix: &'static str, rng: Rng) -> Self {
         Self {
             run: run.clone(),
-            caller: Caller::new(client, members, &run.recorder, limit).roaming(),
+            caller,
             client,
             prefix,
             pause: STEP,

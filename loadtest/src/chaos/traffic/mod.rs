@@ -295,7 +295,8 @@ fn spawn_lessees(tasks: &mut JoinSet<()>, run: &Run, members: &Arc<[Member]>, lo
     let first = load.clients + load.roaming + 1;
     for client in first..first + LESSEES {
         let prefix = load.profile.prefix();
-        let lessee = Lessee::new(run, client, members, prefix, (load.limit, rng.fork()));
+        let caller = Caller::new(client, members, &run.recorder, load.limit).roaming();
+        let lessee = Lessee::new(run, client, caller, prefix, rng.fork());
         tasks.spawn(lessee.no_faster_than(load.pause()).live());
     }
 }
