@@ -10,8 +10,8 @@ use super::caller::Caller;
 use super::{Phase, Run};
 use crate::chaos::history::{Outcome, Put, Refusal, Request};
 
-/// How many there are.
-pub(super) const LESSEES: u32 = 3;
+/// How many there are at most.
+pub(super) const MOST: u32 = 3;
 /// Seconds that are asked for; etcd makes at least two of them.
 const TTL: std::ops::RangeInclusive<i64> = 1..=4;
 /// How long a lease is kept alive, in milliseconds.
@@ -69,6 +69,7 @@ impl Lessee {
                 self.hold(id).await;
                 self.leave(id).await;
             }
+            self.rest().await;
         }
         self.run.clients().fetch_sub(1, Ordering::Relaxed);
     }

@@ -25,7 +25,7 @@ use super::history::{Outcome, Recorder, Request};
 use super::nodes::Room;
 use crate::client::{Connection, Dialer, WINDOW, address_of};
 use caller::Caller;
-use lessee::{LESSEES, Lessee};
+use lessee::Lessee;
 use profile::Profile;
 
 /// What clients ask for.
@@ -57,6 +57,11 @@ pub struct Load {
 }
 
 impl Load {
+    /// Clients whose leases end: half as many as there are others, and a few at most.
+    pub(super) fn lessees(&self) -> u32 {
+        lessee::MOST.min((self.clients + self.roaming) / 2)
+    }
+
     /// Mean time between two calls of one client.
     fn pause(&self) -> Duration {
         Duration::from_secs_f64(f64::from(self.clients + self.roaming) / self.rate)
@@ -251,7 +256,7 @@ impl ProfileName {
 async fn everybody(run: &Run, members: &Arc<[Member]>, load: Load) {
     let mut rng = Rng::with_seed(load.seed);
     let mut tasks = JoinSet::new();
-    let clients = load.clients + load.roaming + 1 + LESSEES;
+    let clients = load.clients + load.roaming + 1 + load.lessees();
     run.clients().store(clients as usize, Ordering::Relaxed);
     let pause = load.pause();
     for client in 0..load.clients + load.roaming {
@@ -293,7 +298,7 @@ async fn everybody(run: &Run, members: &Arc<[Member]>, load: Load) {
 
 fn spawn_lessees(tasks: &mut JoinSet<()>, run: &Run, members: &Arc<[Member]>, load: Load, rng: &mut Rng) {
     let first = load.clients + load.roaming + 1;
-    for client in first..first + LESSEES {
+    for client in first..first + load.lessees() {
         let prefix = load.profile.prefix();
         let caller = Caller::new(client, members, &run.recorder, load.limit).roaming();
         let lessee = Lessee::new(run, client, caller, prefix, rng.fork());
