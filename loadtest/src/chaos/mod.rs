@@ -1,8 +1,9 @@
 //! `loadtest chaos`: traffic from many clients while nodes are killed, paused, cut off and starved, with every
-//! call and every watch event recorded and checked.
+//! call, keep-alive and watch event recorded and checked.
 //!
 //! A recorded [`history::History`] is checked by [`check`]: [`linearizability`] finds the one order of all calls,
-//! which makes a [`replay`] of every revision; [`watch_checks`] and the serializable reads are held against that.
+//! which makes a [`replay`] of every revision; [`watch_checks`], serializable reads and the ends of leases are held
+//! against that.
 
 mod assumptions;
 mod command;
@@ -11,6 +12,7 @@ pub mod faults;
 mod generate;
 mod hashes;
 pub mod history;
+mod leases;
 pub mod linearizability;
 pub mod model;
 pub mod nodes;
@@ -35,7 +37,8 @@ use report::Report;
 #[must_use]
 pub fn check(history: &History) -> Report {
     let sightings = Sightings::from(history);
-    let mut verdict = linearizability::check(history, &sightings);
+    let calls = leases::with_ends(history);
+    let mut verdict = linearizability::check(&calls, &sightings);
     let mut violations = assumptions::check(history);
     violations.extend(hashes::check(history));
     let replay = match &mut verdict {
@@ -43,7 +46,7 @@ pub fn check(history: &History) -> Report {
         Verdict::Undecided => seen_by_watches(history, &sightings),
         Verdict::NotLinearizable(explanation) => {
             // What calls alone make of it is the best measure for what else was seen.
-            match linearizability::check(history, &Sightings::of_calls(history)) {
+            match linearizability::check(&calls, &Sightings::of_calls(history)) {
                 Verdict::Linearizable(replay) => {
                     explanation.why.push_str(
                         " (the calls alone have an order: watches or single members showed something wrong)",
@@ -54,6 +57,16 @@ pub fn check(history: &History) -> Report {
             }
         }
     };
+    // Where calls have no order, what was seen tells more about leases than what the calls alone make of it.
+    let seen = match &verdict {
+        Verdict::Linearizable(_) => None,
+        _ => seen_by_watches(history, &sightings),
+    };
+    violations.extend(leases::check(
+        history,
+        &sightings,
+        seen.as_ref().or(replay.as_ref()),
+    ));
     violations.extend(watch_checks::check(history, replay.as_ref()));
     if let Some(replay) = &replay {
         violations.extend(reads::check(history, replay));

@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use super::history::{History, Moment, Outcome};
+use super::history::{History, Moment, Outcome, Renewal};
+use super::leases;
 use super::linearizability::Verdict;
 
 /// What etcd promises, by the names that its robustness tests use.
@@ -37,6 +38,12 @@ pub enum Guarantee {
     Lasting,
     /// A watch comes to the newest revision when nothing is written any more.
     Settled,
+    /// A lease is there until its time is over, unless it is revoked.
+    LeaseKept,
+    /// A lease that nobody keeps alive ends, and its keys with it.
+    LeaseEnds,
+    /// All keys of a lease go at one revision.
+    LeaseWhole,
     /// All members have the same hash.
     HashKv,
 }
@@ -80,6 +87,10 @@ pub struct Amount {
     pub events: usize,
     /// Notices of progress that came on them.
     pub notices: usize,
+    /// Keep-alives that were answered.
+    pub renewals: usize,
+    /// Leases that ended by themselves, as far as anybody can tell.
+    pub ended: usize,
 }
 
 impl Amount {
@@ -101,6 +112,9 @@ impl Amount {
                 Outcome::Unknown(_) => amount.unknown += 1,
             }
         }
+        let kept = |renewal: &&Renewal| matches!(renewal.ttl, Some(1..));
+        amount.renewals = history.renewals.iter().filter(kept).count();
+        amount.ended = leases::ended(history);
         for stream in &history.streams {
             amount.watches += stream.watches.len();
             for response in &stream.responses {
@@ -117,7 +131,7 @@ impl fmt::Display for Amount {
         write!(
             out,
             "{} calls ({} answered, {} refused, {} without an answer), {} writes, revision {}, {} watches, {} events, \
-             {} notices of progress",
+             {} notices of progress, {} keep-alives, {} leases that ended by themselves",
             self.calls,
             self.answered,
             self.refused,
@@ -126,7 +140,9 @@ impl fmt::Display for Amount {
             self.revisions,
             self.watches,
             self.events,
-            self.notices
+            self.notices,
+            self.renewals,
+            self.ended
         )
     }
 }
@@ -167,7 +183,10 @@ impl fmt::Display for Report {
             writeln!(out, "VIOLATED: {violation}")?;
         }
         match self.violations.len() {
-            0 => writeln!(out, "watches, serializable reads and hashes are as promised"),
+            0 => writeln!(
+                out,
+                "watches, serializable reads, leases and hashes are as promised"
+            ),
             1..=MOST_SHOWN => Ok(()),
             more => writeln!(out, "and {} more violations", more - MOST_SHOWN),
         }

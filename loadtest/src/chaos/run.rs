@@ -248,11 +248,18 @@ fn least(plan: &Plan) -> (usize, usize) {
 /// What must have happened for the checks to mean something.
 fn too_little(plan: &Plan, amount: &Amount, faults: &[Fault]) -> Vec<String> {
     let (calls, writes) = least(plan);
+    let lessees = plan.load.lessees() as usize;
     let least = [
         ("calls answered", amount.answered, calls),
         ("writes", amount.writes, writes),
         ("events", amount.events, writes),
         ("notices of progress", amount.notices, writes / 3),
+        ("keep-alives", amount.renewals, lessees * calls / 60),
+        (
+            "leases that ended by themselves",
+            amount.ended,
+            lessees * calls / 300,
+        ),
         ("faults", faults.len(), plan.faults.len()),
     ];
     let missing = least.into_iter().filter(|(_, number, least)| number < least);

@@ -68,6 +68,9 @@ pub enum Body {
     LeaseGrant {
         /// The lease.
         id: i64,
+        /// Seconds that it lives: what was asked for, or more.
+        #[serde(default)]
+        ttl: i64,
     },
     /// To a revocation.
     LeaseRevoke,

@@ -7,7 +7,7 @@ use std::io::{BufRead, BufReader, BufWriter, Read, Write};
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
-use super::{Call, Hash, History, Note, Start, Stream, Watched};
+use super::{Call, Fate, Hash, History, Note, Renewal, Start, Stream, Watched};
 
 /// One line.
 #[derive(Serialize, Deserialize)]
@@ -16,6 +16,8 @@ enum Line {
     Note(Note),
     Start(Start),
     Call(Call),
+    Renewal(Renewal),
+    Fate(Fate),
     /// A stream without its responses, which follow on lines of their own.
     Stream(Stream),
     Watched {
@@ -27,7 +29,7 @@ enum Line {
 }
 
 impl History {
-    /// Writes it: calls in the order in which they were made, then streams.
+    /// Writes it: calls in the order in which they were made, then keep-alives, then streams.
     ///
     /// # Errors
     ///
@@ -39,8 +41,11 @@ impl History {
         let notes = self.notes.iter().cloned().map(Line::Note);
         let start = (self.start != Start::default()).then(|| Line::Start(self.start.clone()));
         let calls = calls.into_iter().cloned().map(Line::Call);
+        let renewals = self.renewals.iter().cloned().map(Line::Renewal);
+        let fates = self.fates.iter().cloned().map(Line::Fate);
         let hashes = self.hashes.iter().cloned().map(Line::Hash);
-        for line in notes.chain(start).chain(calls).chain(hashes) {
+        let ends = renewals.chain(fates).chain(hashes);
+        for line in notes.chain(start).chain(calls).chain(ends) {
             write_line(&mut to, &line)?;
         }
         self.streams
@@ -75,6 +80,8 @@ impl History {
             Line::Note(note) => self.notes.push(note),
             Line::Start(start) => self.start = start,
             Line::Call(call) => self.calls.push(call),
+            Line::Renewal(renewal) => self.renewals.push(renewal),
+            Line::Fate(fate) => self.fates.push(fate),
             Line::Hash(hash) => self.hashes.push(hash),
             Line::Stream(stream) => {
                 places.insert(stream.id, self.streams.len());
@@ -153,6 +160,21 @@ mod tests {
             responses: vec![response],
             settled: Some(2),
         };
+        let renewal = Renewal {
+            client: 1,
+            member: 0,
+            lease: 7,
+            invoked: 6,
+            returned: 8,
+            ttl: Some(2),
+        };
+        let fate = Fate {
+            lease: 7,
+            member: 0,
+            asked: 10,
+            at: 12,
+            ttl: -1,
+        };
         History {
             notes: vec![Note {
                 at: 0,
@@ -163,6 +185,8 @@ mod tests {
                 ..Start::default()
             },
             calls: vec![call],
+            renewals: vec![renewal],
+            fates: vec![fate],
             streams: vec![stream],
             hashes: Vec::new(),
         }

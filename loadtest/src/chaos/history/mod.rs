@@ -3,6 +3,7 @@
 
 mod answer;
 mod file;
+mod lease;
 mod recorder;
 mod request;
 mod show;
@@ -13,6 +14,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 pub use answer::{Answer, Body, Event, Outcome, Pair, RangeBody, Refusal};
+pub use lease::{Fate, Renewal};
 pub use recorder::Recorder;
 pub use request::{
     Compare, DeleteRange, Operation, Put, Range, Relation, Request, Target, Text, Txn, in_range, prefix_end,
@@ -31,6 +33,10 @@ pub struct History {
     pub start: Start,
     /// The calls, in no particular order.
     pub calls: Vec<Call>,
+    /// The keep-alives, in no particular order.
+    pub renewals: Vec<Renewal>,
+    /// What became of leases in the end.
+    pub fates: Vec<Fate>,
     /// The watch streams.
     pub streams: Vec<Stream>,
     /// What each member said of its hash at the end.

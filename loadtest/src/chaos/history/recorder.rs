@@ -3,7 +3,8 @@
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Instant;
 
-use super::{Call, Hash, History, Moment, Note, Stream};
+use super::{Call, Fate, Hash, History, Moment, Note, Renewal, Stream};
+use crate::chaos::leases;
 use crate::chaos::report::Amount;
 
 /// A history that is being recorded. Clones record into the same one.
@@ -43,6 +44,22 @@ impl Recorder {
     /// Takes down a call.
     pub fn call(&self, call: Call) {
         self.history().calls.push(call);
+    }
+
+    /// Takes down a keep-alive.
+    pub fn renewal(&self, renewal: Renewal) {
+        self.history().renewals.push(renewal);
+    }
+
+    /// Takes down what became of a lease.
+    pub fn fate(&self, fate: Fate) {
+        self.history().fates.push(fate);
+    }
+
+    /// Leases that may be there and must not stay, with their seconds to live.
+    #[must_use]
+    pub fn short_leases(&self) -> Vec<(i64, i64)> {
+        leases::short(&self.history())
     }
 
     /// Takes down a watch stream that has ended.

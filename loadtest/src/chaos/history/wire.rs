@@ -215,7 +215,7 @@ fn answer(request: &Request, messages: Vec<Bytes>) -> Result<Answer, CallError> 
         }
         Request::LeaseGrant { .. } => {
             let grant = pb::LeaseGrantResponse::decode(message)?;
-            (revision(grant.header), Body::LeaseGrant { id: grant.id })
+            (revision(grant.header), body_of_grant(&grant))
         }
         Request::LeaseRevoke { .. } => {
             let revoke = pb::LeaseRevokeResponse::decode(message)?;
@@ -227,6 +227,13 @@ fn answer(request: &Request, messages: Vec<Bytes>) -> Result<Answer, CallError> 
         }
     };
     Ok(Answer { revision, body })
+}
+
+fn body_of_grant(grant: &pb::LeaseGrantResponse) -> Body {
+    Body::LeaseGrant {
+        id: grant.id,
+        ttl: grant.ttl,
+    }
 }
 
 /// Merges the pieces of a `RangeStream`: keys from all, the rest from the last.

@@ -121,7 +121,11 @@ impl Search<'_> {
         let classes: Vec<usize> = match named {
             Some(key) => {
                 let writers = self.prepared.writers.get(key).into_iter().flatten();
-                writers.chain(&self.prepared.others).copied().collect()
+                // Of all the leases that may have ended, only the one that had the key can have taken it.
+                let lease = self.state.pair(key).map_or(0, |pair| pair.lease);
+                let enders = self.prepared.of_lease.get(&lease).into_iter().flatten();
+                let all = writers.chain(&self.prepared.others).chain(enders);
+                all.copied().collect()
             }
             None => (0..self.prepared.classes.len()).collect(),
         };
@@ -186,15 +190,19 @@ impl Search<'_> {
         if wanted.leases.is_empty() && !wanted.compaction {
             return Vec::new();
         }
-        let others = self.prepared.others.iter().copied();
-        let helpful = |class: &usize| match self.prepared.classes[*class].request {
-            Request::LeaseGrant { id, .. } | Request::LeaseRevoke { id } => wanted.leases.contains(id),
-            Request::Compact { .. } => wanted.compaction,
-            _ => false,
+        let leases = wanted.leases.iter();
+        let of_leases = leases
+            .filter_map(|lease| self.prepared.of_lease.get(lease))
+            .flatten();
+        let is_compaction = |class: &&usize| {
+            let request = self.prepared.classes[**class].request;
+            wanted.compaction && matches!(request, Request::Compact { .. })
         };
-        let helpful: Vec<_> = others
-            .filter(|class| helpful(class) && self.is_left(*class))
-            .collect();
+        let compactions = self.prepared.others.iter().filter(is_compaction);
+        let mut helpful: Vec<usize> = of_leases.chain(compactions).copied().collect();
+        helpful.retain(|class| self.is_left(*class));
+        // The order in which they are tried is always the same.
+        helpful.sort_unstable();
         helpful
             .into_iter()
             .filter(|class| self.changes_quietly(*class))

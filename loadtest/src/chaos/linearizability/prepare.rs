@@ -94,7 +94,9 @@ pub(super) struct Prepared<'h> {
     pub(super) classes: Vec<Class<'h>>,
     /// The classes that may change a key.
     pub(super) writers: HashMap<&'h Text, Vec<usize>>,
-    /// The classes that may change keys which they do not name, or take no revision.
+    /// The classes that make or end a lease.
+    pub(super) of_lease: HashMap<i64, Vec<usize>>,
+    /// The other classes that may change keys which they do not name, or take no revision.
     pub(super) others: Vec<usize>,
     /// Leases for which the order of what is done to them may matter.
     pub(super) contested: HashSet<i64>,
@@ -120,6 +122,7 @@ impl<'h> Prepared<'h> {
             free: Vec::new(),
             classes: Vec::new(),
             writers: HashMap::new(),
+            of_lease: HashMap::new(),
             others: Vec::new(),
             contested: contested(&calls),
             contested_compactions: HashSet::new(),
@@ -256,7 +259,12 @@ impl<'h> Prepared<'h> {
             self.classes[class].calls.push(call);
         }
         for class in 0..self.classes.len() {
-            match named_keys(self.classes[class].request) {
+            let request = self.classes[class].request;
+            if let Request::LeaseGrant { id, .. } | Request::LeaseRevoke { id } = request {
+                self.of_lease.entry(*id).or_default().push(class);
+                continue;
+            }
+            match named_keys(request) {
                 Some(keys) => keys
                     .into_iter()
                     .for_each(|key| self.writers.entry(key).or_default().push(class)),

@@ -75,10 +75,13 @@ fn length(count: usize) -> i64 {
     i64::try_from(count).expect("fewer keys than an i64 counts")
 }
 
-/// Whether two bodies say the same.
+/// Whether two bodies say the same. A lease may live longer than was asked.
 pub(super) fn same(request: &Request, ours: &Body, theirs: &Body) -> bool {
     match (request, ours, theirs) {
         (Request::Range(range), Body::Range(ours), Body::Range(theirs)) => same_range(range, ours, theirs),
+        (_, Body::LeaseGrant { id, ttl }, Body::LeaseGrant { id: other, ttl: told }) => {
+            id == other && told >= ttl
+        }
         _ => ours == theirs,
     }
 }

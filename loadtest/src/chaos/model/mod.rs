@@ -2,8 +2,8 @@
 //!
 //! The rules are those of etcd's robustness model: an empty store is at revision 1; every request that changes
 //! keys takes one revision, whatever their number, and nothing else does; a compaction is refused at or below
-//! the last one and above the current revision, and an empty store was compacted at -1. Leases do not expire:
-//! traffic asks for lives far longer than a run.
+//! the last one and above the current revision, and an empty store was compacted at -1. Time is no part of the
+//! model: a lease that ends by itself is revoked by a call that nobody made, see `leases` beside it.
 
 mod keys;
 mod txn;
@@ -133,7 +133,7 @@ impl State {
             }
             Request::DeleteRange(delete) => Ok(Some(self.delete_range(delete, change))),
             Request::Txn(txn) => self.txn(txn, change).map(Some),
-            Request::LeaseGrant { id, .. } => self.grant(*id, change).map(Some),
+            Request::LeaseGrant { id, ttl } => self.grant(*id, *ttl, change).map(Some),
             Request::LeaseRevoke { id } => self.revoke(*id, change).map(Some),
             Request::Compact { revision } => self.compact(*revision).map(Some),
         }
@@ -155,12 +155,12 @@ impl State {
         }
     }
 
-    fn grant(&mut self, id: i64, change: &mut Change) -> Result<Body, Refusal> {
+    fn grant(&mut self, id: i64, ttl: i64, change: &mut Change) -> Result<Body, Refusal> {
         if !self.leases.insert(id) {
             return Err(Refusal::LeaseExists);
         }
         change.lease = Some((id, true));
-        Ok(Body::LeaseGrant { id })
+        Ok(Body::LeaseGrant { id, ttl })
     }
 
     /// Deletes the lease's keys in the order of the keys, at one revision.

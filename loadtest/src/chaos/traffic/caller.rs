@@ -4,10 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Buf, Bytes};
+use prost::Message;
+use proto::etcdserverpb::{LeaseKeepAliveRequest, LeaseKeepAliveResponse};
 use tokio::time::timeout;
 
 use super::Member;
-use crate::chaos::history::{Call, Outcome, Recorder, Request, call_of, outcome_of};
+use crate::chaos::history::{Call, Outcome, Recorder, Renewal, Request, call_of, outcome_of};
+use crate::client::wire::frame;
 use crate::client::{CallError, Connection, Stream};
 
 /// How long a connection may take.
@@ -76,7 +79,7 @@ impl Caller {
         let outcome = outcome_of(&request, end);
         self.recorder.call(Call {
             client: self.client,
-            member: u32::try_from(self.first + self.member).expect("few members"),
+            member: self.number(),
             invoked,
             returned,
             request,
@@ -90,6 +93,33 @@ impl Caller {
             self.give_up();
         }
         Some(outcome)
+    }
+
+    /// Keeps a lease alive and takes it down: the seconds that the server answered, 0 if there is no such lease. None
+    /// without an answer.
+    pub(super) async fn renew(&mut self, lease: i64) -> Option<i64> {
+        let connection = self.connected().await?;
+        let invoked = self.recorder.now();
+        let end = timeout(self.limit, keep_alive(&connection, lease)).await;
+        let returned = self.recorder.now();
+        let ttl = end.ok().and_then(Result::ok);
+        self.recorder.renewal(Renewal {
+            client: self.client,
+            member: self.number(),
+            lease,
+            invoked,
+            returned,
+            ttl,
+        });
+        if ttl.is_none() {
+            self.give_up();
+        }
+        ttl
+    }
+
+    /// The number of the member it calls now.
+    fn number(&self) -> u32 {
+        u32::try_from(self.first + self.member).expect("few members")
     }
 
     async fn connected(&mut self) -> Option<Connection> {
@@ -129,4 +159,19 @@ async fn exchange(connection: &Connection, request: &Request) -> Result<Vec<Byte
         messages.push(message);
     }
     Ok(messages)
+}
+
+/// Sends one keep-alive on a stream of its own and waits for its answer.
+async fn keep_alive(connection: &Connection, lease: i64) -> Result<i64, CallError> {
+    let route = connection.route("/etcdserverpb.Lease/LeaseKeepAlive");
+    let mut route = route.map_err(|error| CallError::Malformed(error.to_string()))?;
+    let mut stream = route.stream().await?;
+    stream.send_last(frame(&LeaseKeepAliveRequest { id: lease }))?;
+    let answer = stream.next().await?;
+    let answer = answer.ok_or_else(|| CallError::Malformed("a stream without an answer".to_owned()))?;
+    let answer = LeaseKeepAliveResponse::decode(answer)?;
+    match answer.id == lease {
+        true => Ok(answer.ttl),
+        false => Err(CallError::Wrong(format!("an answer about lease {}", answer.id))),
+    }
 }

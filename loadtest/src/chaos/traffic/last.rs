@@ -9,7 +9,7 @@ use bytes::Buf;
 use proto::etcdserverpb::{HashKvRequest, HashKvResponse};
 
 use super::caller::Caller;
-use super::{Member, Phase, Run, SETTLING};
+use super::{Member, Phase, Run, SETTLING, fates};
 use crate::chaos::history::{Hash, Outcome, Put, Range, Request, prefix_end};
 use crate::client::wire::{decode, frame};
 
@@ -24,13 +24,15 @@ const GLANCE: Duration = Duration::from_millis(50);
 
 /// Brings a run to its end.
 pub(super) async fn finish(run: &Run, members: &Arc<[Member]>, prefix: &str) -> Result<()> {
-    let mut caller = Caller::new(CLIENT, members, &run.recorder, LIMIT).roaming();
     let deadline = Instant::now() + PATIENCE;
     run.enter(Phase::Quiet);
     while run.clients().load(Ordering::Relaxed) > 0 {
         tokio::time::sleep(GLANCE).await;
         anyhow::ensure!(Instant::now() < deadline, "a client does not stop");
     }
+    fates::follow(run, members).await?;
+    let deadline = Instant::now() + PATIENCE;
+    let mut caller = Caller::new(CLIENT, members, &run.recorder, LIMIT).roaming();
     let revision = last_put(&mut caller, prefix, deadline).await?;
     run.enter(Phase::Settling {
         revision,

@@ -3,8 +3,10 @@
 
 mod caller;
 mod etcd;
+mod fates;
 mod kubernetes;
 mod last;
+mod lessee;
 mod profile;
 mod watcher;
 
@@ -23,6 +25,7 @@ use super::history::{Outcome, Recorder, Request};
 use super::nodes::Room;
 use crate::client::{Connection, Dialer, WINDOW, address_of};
 use caller::Caller;
+use lessee::Lessee;
 use profile::Profile;
 
 /// What clients ask for.
@@ -43,7 +46,7 @@ pub struct Load {
     pub clients: u32,
     /// Clients that go to another member when one does not answer.
     pub roaming: u32,
-    /// Calls a second over all clients, at most.
+    /// Calls a second over all of these clients, at most. Those whose leases end come on top, and call seldom.
     pub rate: f64,
     /// How long an answer may take.
     pub limit: Duration,
@@ -51,6 +54,18 @@ pub struct Load {
     pub compaction: Duration,
     /// Start of the random choices.
     pub seed: u64,
+}
+
+impl Load {
+    /// Clients whose leases end: half as many as there are others, and a few at most.
+    pub(super) fn lessees(&self) -> u32 {
+        lessee::MOST.min((self.clients + self.roaming) / 2)
+    }
+
+    /// Mean time between two calls of one client.
+    fn pause(&self) -> Duration {
+        Duration::from_secs_f64(f64::from(self.clients + self.roaming) / self.rate)
+    }
 }
 
 /// How long watches may take to come to the newest revision in the end.
@@ -198,7 +213,7 @@ impl Traffic {
         self.run.newest()
     }
 
-    /// Stops the clients, writes one last key, waits until all watches have come to it, and asks all members for
+    /// Stops the clients, waits until leases that nobody keeps alive are gone, writes one last key, waits until all watches have come to it, and asks all members for
     /// their hash. Every member must be up.
     ///
     /// # Errors
@@ -241,9 +256,9 @@ impl ProfileName {
 async fn everybody(run: &Run, members: &Arc<[Member]>, load: Load) {
     let mut rng = Rng::with_seed(load.seed);
     let mut tasks = JoinSet::new();
-    let clients = (load.clients + load.roaming + 1) as usize;
-    run.clients().store(clients, Ordering::Relaxed);
-    let pause = Duration::from_secs_f64(f64::from(load.clients + load.roaming) / load.rate);
+    let clients = load.clients + load.roaming + 1 + load.lessees();
+    run.clients().store(clients as usize, Ordering::Relaxed);
+    let pause = load.pause();
     for client in 0..load.clients + load.roaming {
         let caller = Caller::new(client, members, &run.recorder, load.limit);
         let caller = if client < load.clients {
@@ -263,6 +278,7 @@ async fn everybody(run: &Run, members: &Arc<[Member]>, load: Load) {
             }
         }
     }
+    spawn_lessees(&mut tasks, run, members, load, &mut rng);
     let compactor = Caller::new(load.clients + load.roaming, members, &run.recorder, load.limit);
     tasks.spawn(compact(
         run.clone(),
@@ -278,6 +294,16 @@ async fn everybody(run: &Run, members: &Arc<[Member]>, load: Load) {
         }
     }
     tasks.join_all().await;
+}
+
+fn spawn_lessees(tasks: &mut JoinSet<()>, run: &Run, members: &Arc<[Member]>, load: Load, rng: &mut Rng) {
+    let first = load.clients + load.roaming + 1;
+    for client in first..first + load.lessees() {
+        let prefix = load.profile.prefix();
+        let caller = Caller::new(client, members, &run.recorder, load.limit).roaming();
+        let lessee = Lessee::new(run, client, caller, prefix, rng.fork());
+        tasks.spawn(lessee.no_faster_than(load.pause()).live());
+    }
 }
 
 async fn client_of<P: Profile>(run: Run, mut caller: Caller, mut profile: P, pause: Duration, mut rng: Rng) {

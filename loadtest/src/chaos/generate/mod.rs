@@ -1,5 +1,7 @@
 //! Histories of a cluster that keeps its promises: random clients on the model itself, with answers that get lost,
-//! members that lag behind, and watches.
+//! members that lag behind, leases that end by themselves, and watches.
+
+mod leases;
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
@@ -7,8 +9,8 @@ use std::collections::{BTreeMap, BinaryHeap};
 use fastrand::Rng;
 
 use super::history::{
-    Answer, Call, Compare, DeleteRange, History, Moment, Operation, Outcome, Put, Range, Relation, Request,
-    Stream, Target, Txn, Watch, Watched, prefix_end,
+    Answer, Call, Compare, DeleteRange, Fate, History, Moment, Operation, Outcome, Put, Range, Relation,
+    Renewal, Request, Stream, Target, Txn, Watch, Watched, prefix_end,
 };
 use super::model::{Reply, State};
 use super::replay::Replay;
@@ -17,6 +19,10 @@ use super::replay::Replay;
 const KEYS: u64 = 8;
 /// Members of the cluster.
 const MEMBERS: u32 = 3;
+/// Units of time of a second, while a history is made: clients call some times a second.
+const SECOND: Moment = 400;
+/// Nanoseconds of such a unit.
+const UNIT: Moment = 2_500_000;
 
 /// What the cluster does wrong, once, in the middle of the history.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,6 +35,26 @@ pub(crate) enum Bug {
     StaleRead,
     /// Loses its newest revisions, as after a crash.
     Rollback,
+    /// Ends a lease that was kept alive.
+    EarlyEnd,
+    /// Does not end a lease.
+    NoEnd,
+    /// Ends a lease, and leaves its keys.
+    EndWithoutKeys,
+    /// Deletes the keys of a lease that ends one after the other.
+    SplitEnd,
+}
+
+impl Bug {
+    /// From which call on there may be an occasion: in the middle, but what is to be seen in the end is not to be undone,
+    /// and where there are few occasions, any is taken.
+    fn first_call(self, calls: usize) -> usize {
+        match self {
+            Self::NoEnd | Self::EndWithoutKeys => calls,
+            Self::SplitEnd => 0,
+            _ => calls / 2,
+        }
+    }
 }
 
 /// What to generate.
@@ -43,11 +69,13 @@ pub(crate) struct Shape {
     pub(crate) bug: Option<Bug>,
 }
 
-/// Something that happens to a call.
+/// Something that happens to a call or a lease.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Happening {
     Invoked(u32),
     Decided(usize),
+    Renewed(i64),
+    Due(i64),
 }
 
 struct Cluster {
@@ -62,6 +90,8 @@ struct Cluster {
     /// Which calls get their answer.
     answered: Vec<bool>,
     queue: BinaryHeap<Reverse<(Moment, Happening)>>,
+    renewals: Vec<Renewal>,
+    leases: leases::Leases,
     values: u64,
     /// What is still to be done wrong, and from which call on.
     bug: Option<(Bug, usize)>,
@@ -90,8 +120,10 @@ fn generate(shape: Shape) -> (History, bool) {
         calls: Vec::new(),
         answered: Vec::new(),
         queue: BinaryHeap::new(),
+        renewals: Vec::new(),
+        leases: leases::Leases::default(),
         values: 0,
-        bug: shape.bug.map(|bug| (bug, shape.calls / 2)),
+        bug: shape.bug.map(|bug| (bug, bug.first_call(shape.calls))),
     };
     for client in 0..shape.clients {
         cluster.queue.push(Reverse((1, Happening::Invoked(client))));
@@ -103,16 +135,47 @@ fn generate(shape: Shape) -> (History, bool) {
             }
             Happening::Invoked(_) => {}
             Happening::Decided(call) => cluster.decide(call, now),
+            Happening::Renewed(lease) => cluster.renewed(lease, now),
+            Happening::Due(lease) => cluster.due(lease, now),
         }
     }
     let streams = (0..shape.streams).map(|id| cluster.stream(id)).collect();
+    let fates = cluster.fates();
+    cluster.read_in_the_end(shape.clients, &fates);
     let pending = cluster.bug.is_some();
-    let history = History {
+    let mut history = History {
         calls: cluster.calls,
+        renewals: cluster.renewals,
+        fates,
         streams,
         ..History::default()
     };
+    in_nanoseconds(&mut history);
     (history, pending)
+}
+
+/// Makes nanoseconds of all units of time.
+fn in_nanoseconds(history: &mut History) {
+    let calls = history.calls.iter_mut();
+    let calls = calls.flat_map(|call| [&mut call.invoked, &mut call.returned]);
+    let renewals = history.renewals.iter_mut();
+    let renewals = renewals.flat_map(|renewal| [&mut renewal.invoked, &mut renewal.returned]);
+    let fates = history.fates.iter_mut();
+    let fates = fates.flat_map(|fate| [&mut fate.asked, &mut fate.at]);
+    let responses = history
+        .streams
+        .iter_mut()
+        .flat_map(|stream| &mut stream.responses);
+    let responses = responses.map(|response| &mut response.at);
+    let all = calls.chain(renewals).chain(fates).chain(responses);
+    all.for_each(|moment| *moment *= UNIT);
+}
+
+fn everything() -> Range {
+    Range {
+        range_end: "\0".into(),
+        ..Range::default()
+    }
 }
 
 impl Cluster {
@@ -151,6 +214,9 @@ impl Cluster {
                 None => self.together(member, &request, now),
             },
         };
+        if matches!(&reply, Reply::Answered(_)) {
+            self.granted(&request, now, self.answered[call]);
+        }
         if self.answered[call] {
             self.calls[call].outcome = match reply {
                 Reply::Answered(answer) => Outcome::Answered(answer),
@@ -205,6 +271,9 @@ impl Cluster {
                 self.states.truncate(self.states.len() - 3);
                 self.state = self.states[self.states.len() - 1].clone();
                 self.together(member, request, now)
+            }
+            Bug::EarlyEnd | Bug::NoEnd | Bug::EndWithoutKeys | Bug::SplitEnd => {
+                unreachable!("no call is the occasion")
             }
         }
     }
@@ -284,20 +353,45 @@ impl Cluster {
         })
     }
 
+    /// A lease of this client: one that ends by itself, or one that is granted and revoked again and again.
+    fn lease(&mut self, client: u32) -> i64 {
+        match self.leases.held.get(&client) {
+            Some(lease) if self.rng.u8(..4) > 0 => *lease,
+            _ => i64::from(client) + 1,
+        }
+    }
+
+    fn grant(&mut self, client: u32) -> Request {
+        match self.rng.bool() {
+            true => Request::LeaseGrant {
+                id: i64::from(client) + 1,
+                ttl: 9000,
+            },
+            false => Request::LeaseGrant {
+                id: self.leases.new_for(client),
+                ttl: self.rng.i64(1..4),
+            },
+        }
+    }
+
     fn request(&mut self, client: u32) -> Request {
-        let lease = i64::from(client) + 1;
         match self.rng.u8(..100) {
-            ..35 => Request::Range(self.range()),
-            35..55 => Request::Put(self.put(0)),
-            55..65 => Request::DeleteRange(DeleteRange {
+            ..30 => Request::Range(self.range()),
+            30..50 => Request::Put(self.put(0)),
+            50..60 => Request::DeleteRange(DeleteRange {
                 key: self.key(),
                 prev_kv: self.rng.bool(),
                 ..DeleteRange::default()
             }),
-            65..85 => self.txn(),
-            85..90 => Request::LeaseGrant { id: lease, ttl: 9000 },
-            90..94 => Request::Put(self.put(lease)),
-            94..98 => Request::LeaseRevoke { id: lease },
+            60..75 => self.txn(),
+            75..80 => self.grant(client),
+            80..95 => {
+                let lease = self.lease(client);
+                Request::Put(self.put(lease))
+            }
+            95..98 => Request::LeaseRevoke {
+                id: self.lease(client),
+            },
             _ => {
                 let current = self.state.revision();
                 let revision = self.rng.i64(current - 20..current + 2);
@@ -331,7 +425,7 @@ impl Cluster {
             responses.extend(self.response(&watch, revision));
         }
         responses.push(Watched {
-            at: self.queue_end(),
+            at: self.end_of_all(),
             watch: -1,
             revision: last,
             ..Watched::default()
@@ -345,8 +439,29 @@ impl Cluster {
         }
     }
 
-    fn queue_end(&self) -> Moment {
-        self.calls.iter().map(|call| call.returned).max().unwrap_or(0) + 1000
+    /// When nothing happens any more.
+    fn end_of_all(&self) -> Moment {
+        let calls = self.calls.iter().map(|call| call.returned);
+        let renewals = self.renewals.iter().map(|renewal| renewal.returned);
+        let made = self.made.values().copied();
+        let all = calls.chain(renewals).chain(made).chain(self.leases.last_end());
+        all.max().unwrap_or(0) + 1000
+    }
+
+    /// Somebody reads everything when all leases were asked about.
+    fn read_in_the_end(&mut self, client: u32, fates: &[Fate]) {
+        let asked = fates.iter().map(|fate| fate.at).max();
+        let invoked = self.end_of_all().max(asked.unwrap_or(0)) + 1;
+        let body = super::history::Body::Range(self.state.found(&everything()));
+        let revision = self.state.revision();
+        self.calls.push(Call {
+            client,
+            member: 0,
+            invoked,
+            returned: invoked + 1,
+            request: Request::Range(everything()),
+            outcome: Outcome::Answered(Answer { revision, body }),
+        });
     }
 
     fn response(&mut self, watch: &Watch, revision: i64) -> Option<Watched> {
