@@ -25,7 +25,7 @@ const BATCHES_IN_FLIGHT: usize = 1;
 /// How long the writer waits for a batch before it looks whether the log needs upkeep.
 const IDLE: Duration = Duration::from_millis(100);
 /// Under load the log gets its upkeep after this many batches.
-const BATCHES_PER_UPKEEP: u32 = 64;
+const BATCHES_PER_UPKEEP: u32 = 16;
 
 /// What became of a batch.
 pub struct Written {

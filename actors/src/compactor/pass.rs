@@ -21,8 +21,12 @@ const KEYS_PER_LOCK: usize = 512;
 const PAUSE: Duration = Duration::from_millis(1);
 /// Rows that are gathered before they are deleted in the order of the log: 2 MiB of positions.
 const ROWS_GATHERED: usize = 1 << 18;
-/// Rows deleted by one command: it shares a commit with the writes of others and must not be felt there.
-const ROWS_PER_SCRUB: usize = 128;
+/// Rows deleted by one command at least: it shares a commit with the writes of others and must not be felt there.
+const ROWS_PER_SCRUB_MIN: usize = 32;
+/// And at most.
+const ROWS_PER_SCRUB_MAX: usize = 2048;
+/// For each row that was written since the last command so many are deleted: a pass ends, however much is written.
+const ROWS_PER_ROW_WRITTEN: usize = 2;
 /// Bounds of the pause after a scrub, which otherwise lasts as long as the scrub took.
 const SCRUB_PAUSE_MAX: Duration = Duration::from_millis(100);
 /// When a scrub that failed is tried again.
@@ -83,11 +87,21 @@ impl Pass {
     /// Returns whether the rows are deleted.
     async fn scrub_all(&self, mut rows: Vec<Position>) -> Result<bool, RequestError> {
         rows.sort_unstable();
-        let mut scrubbed = true;
-        for rows in rows.chunks(ROWS_PER_SCRUB) {
-            scrubbed &= self.scrub(rows.to_vec()).await?;
+        let (mut rest, mut scrubbed) = (rows.as_slice(), true);
+        let mut written = self.written();
+        while !rest.is_empty() {
+            let since = self.written() - written;
+            written += since;
+            let (now, later) = rest.split_at(rows_per_scrub(since).min(rest.len()));
+            scrubbed &= self.scrub(now.to_vec()).await?;
+            rest = later;
         }
         Ok(scrubbed)
+    }
+
+    /// How many rows the log ever had.
+    fn written(&self) -> i64 {
+        self.shared.read(|state| state.position().0)
     }
 
     /// Returns whether the rows are deleted.
@@ -111,5 +125,24 @@ impl Pass {
         self.compactions.scrubbed(rows.len());
         sleep(begun.elapsed().min(SCRUB_PAUSE_MAX)).await;
         Ok(true)
+    }
+}
+
+/// How many rows one command is to delete when so many were written since the one before.
+fn rows_per_scrub(written: i64) -> usize {
+    let written = usize::try_from(written).unwrap_or(0);
+    let rows = written.saturating_mul(ROWS_PER_ROW_WRITTEN);
+    rows.clamp(ROWS_PER_SCRUB_MIN, ROWS_PER_SCRUB_MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn more_is_deleted_than_is_written() {
+        assert_eq!(rows_per_scrub(0), ROWS_PER_SCRUB_MIN);
+        assert_eq!(rows_per_scrub(400), 800);
+        assert_eq!(rows_per_scrub(i64::MAX), ROWS_PER_SCRUB_MAX);
     }
 }

@@ -20,8 +20,8 @@ const LARGEST_GAP: u32 = 2048;
 /// How long the writer rests, at twice the limit, when the disk cannot keep up.
 const PAUSE: Duration = Duration::from_millis(2);
 
-/// Pages given back in one call.
-const VACUUM_PAGES: u32 = 16;
+/// Pages given back in one call, for which a write may have to wait.
+const VACUUM_PAGES: u32 = 4;
 
 impl SqliteJournal {
     /// The write-ahead log has just been started over, or is new.
