@@ -22,7 +22,7 @@ use crate::mailbox::{Envelope, Mailbox};
 use crate::replicator::{Office, Replicate, Replicator};
 use crate::shared_state::SharedState;
 use crate::watch_hub::WatchHub;
-use crate::write_batcher::Batch;
+use crate::write_batcher::{Batch, Settled};
 
 /// Keys looked at for eviction after each batch: enough to keep up with any batch, too few to be felt.
 const EVICTION_VISITS: usize = 2048;
@@ -194,17 +194,20 @@ impl Keyspace {
     }
 
     fn apply(&mut self, batch: Batch) {
-        if !batch.effects.is_empty() {
-            let replicated = self
-                .replication
-                .is_some()
-                .then(|| Arc::new(batch.effects.clone()));
-            self.apply_effects(batch.effects);
-            if let Some(effects) = replicated {
-                self.replicate(effects);
-            }
+        let Batch { effects, settled, .. } = batch;
+        let answer = || settled.into_iter().for_each(Settled::tell);
+        if effects.is_empty() {
+            return answer();
         }
-        batch.settled.into_iter().for_each(|settled| settled.tell());
+        if self.replication.is_none() {
+            self.apply_effects(effects);
+            return answer();
+        }
+        let replicated = Arc::new(effects.clone());
+        self.apply_effects(effects);
+        self.replicate(replicated);
+        // After the replicator's turn: whoever is on another member hears of it later than who is here, in any case.
+        actix_rt::spawn(async move { answer() });
     }
 
     fn apply_effects(&self, effects: Vec<Effect>) {

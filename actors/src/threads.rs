@@ -6,7 +6,7 @@ use std::sync::Arc;
 use actix::{Arbiter, ArbiterHandle, System};
 use tokio::runtime::Builder;
 
-/// Where the write path and the watch hub run.
+/// Where the write path, the watch hub and what concerns other members run.
 #[derive(Clone, Debug, Default)]
 pub enum Threads {
     /// On threads of their own.
