@@ -291,17 +291,23 @@ impl LeaseActor {
         let next_ms = self
             .deadlines
             .next_due_ms()
-            .map(|due_ms| due_ms.saturating_sub(self.clock.now_ms()).max(0));
+            .map(|due_ms| due_ms.saturating_sub(self.over_ms()).max(0));
         next_ms
             .map_or(TICK_MAX, |left| Duration::from_millis(left.unsigned_abs()))
             .clamp(TICK_MIN, TICK_MAX)
+    }
+
+    /// The last millisecond that is over. A lease counts from within the one in which it was granted or kept alive, so what
+    /// is due in the one that the clock shows may have a part of it left.
+    fn over_ms(&self) -> i64 {
+        self.clock.now_ms() - 1
     }
 
     /// Revokes everything that is due, as far as there is room.
     fn expire(&mut self) {
         let Some(client) = &self.client else { return };
         let room = REVOCATIONS_MAX.saturating_sub(self.revoking);
-        for id in self.deadlines.take_due(self.clock.now_ms(), room) {
+        for id in self.deadlines.take_due(self.over_ms(), room) {
             self.revoking += 1;
             client.revoke(id);
         }

@@ -105,6 +105,23 @@ async fn a_lease_expires_with_its_keys_in_one_revision_and_not_early() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_lease_granted_late_in_a_millisecond_has_its_whole_time() {
+    const BEFORE: Duration = Duration::from_micros(900);
+    run_once(async |store| {
+        advance(BEFORE).await;
+        grant(&store, 7, 10).await;
+        put(&store, "a", 7).await;
+        advance(10 * SECOND - Duration::from_micros(500)).await;
+        for _ in 0..100 {
+            assert_eq!(keys(&store).await, 1, "half a millisecond early");
+            tokio::task::yield_now().await;
+        }
+        assert!(gone_after(&store, 7, SECOND).await <= 110);
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn ten_thousand_leases_that_expire_together_share_commits_of_a_bounded_size() {
     const LEASES: i64 = 10_000;
     run_once(async |store| {
