@@ -355,11 +355,13 @@ fn quick_checksums_are_those_of_octet_by_octet() {
         (0..8).fold(crc ^ u32::from(octet) << 24, bit)
     }
     // SAFETY: filled before anything of this program runs, and never changed.
-    let tables = unsafe { &*&raw const byteCrcTables };
+    let tables = unsafe { byteCrcTables };
     for (octet, with_sixteen) in (0..=u8::MAX).zip(tables[15]) {
         assert_eq!((0..15).fold(with(0, octet), |crc, _| with(crc, 0)), with_sixteen);
     }
-    let octets: Vec<u8> = (0..5000_u32).map(|number| (number * number >> 5) as u8).collect();
+    let octets: Vec<u8> = (0..5000_u32)
+        .map(|number| ((number * number) >> 5) as u8)
+        .collect();
     for (begin, end) in [(0, 0), (1, 2), (3, 19), (5, 20), (2, 35), (7, 4999), (0, 4096)] {
         let part = &octets[begin..end];
         // SAFETY: the slice is there for so many octets.
