@@ -3,10 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use actors::{Member, Peer as _, RequestError};
+use actors::{Peer as _, RequestError};
 use dqlite::membership::{ChangeError, Membership};
 use dqlite::node::generate_id;
-use dqlite::wire::{Role, Server};
+use dqlite::wire::{Member, Role, Server};
+use tokio::time::{sleep, timeout};
 
 use super::descriptions::{Descriptions, KnownMember};
 use super::members::MemberDirectory;
@@ -16,12 +17,17 @@ const PATIENCE: Duration = Duration::from_secs(7);
 /// How long a learner may take to catch up before it is told that it has not.
 const PROMOTION: Duration = Duration::from_secs(5);
 
+/// How long a change that was made waits to be known here too.
+const KNOWN_HERE: Duration = Duration::from_secs(1);
+/// How often it is looked whether it is.
+const LOOK_AGAIN: Duration = Duration::from_millis(10);
+
 /// The members and their changes. Clones share them.
 #[derive(Clone)]
 pub(crate) struct ClusterChanges {
     membership: Arc<Membership>,
     directory: Arc<MemberDirectory>,
-    member: Member,
+    member: actors::Member,
     descriptions: Arc<Descriptions>,
     max_learners: usize,
 }
@@ -56,7 +62,7 @@ impl ClusterChanges {
     pub(super) fn new(
         membership: Arc<Membership>,
         directory: Arc<MemberDirectory>,
-        member: Member,
+        member: actors::Member,
         max_learners: usize,
     ) -> Self {
         Self {
@@ -120,7 +126,20 @@ impl ClusterChanges {
             .add(&server, PATIENCE)
             .await
             .map_err(not_changed)?;
+        self.known_here(|members| members.iter().any(|member| member.id == id))
+            .await;
         Ok(id)
+    }
+
+    /// Waits until this member's own list shows a change that was made: as in etcd, whoever asked for it finds it where they
+    /// asked.
+    async fn known_here(&self, shows: impl Fn(&[Member]) -> bool) {
+        let known = async {
+            while !shows(&self.directory.all()) {
+                sleep(LOOK_AGAIN).await;
+            }
+        };
+        let _anyway = timeout(KNOWN_HERE, known).await;
     }
 
     /// Removes a member.
@@ -129,7 +148,13 @@ impl ClusterChanges {
     /// [`NotChanged`].
     pub(crate) async fn remove(&self, id: u64) -> Result<(), NotChanged> {
         self.find(id).await?;
-        self.membership.remove(id, PATIENCE).await.map_err(not_changed)
+        self.membership.remove(id, PATIENCE).await.map_err(not_changed)?;
+        // A member that is gone itself is not told.
+        if id != self.membership.server().id {
+            self.known_here(|members| members.iter().all(|member| member.id != id))
+                .await;
+        }
+        Ok(())
     }
 
     /// Makes a learner a voter.
@@ -143,9 +168,18 @@ impl ClusterChanges {
             return Err(NotChanged::NotLearner);
         }
         match self.membership.assign(id, Role::Voter, PROMOTION).await {
-            Err(ChangeError::Refused(_) | ChangeError::NotInTime { .. }) => Err(NotChanged::NotInSync),
-            outcome => outcome.map_err(not_changed),
+            Err(ChangeError::Refused(_) | ChangeError::NotInTime { .. }) => {
+                return Err(NotChanged::NotInSync);
+            }
+            outcome => outcome.map_err(not_changed)?,
         }
+        self.known_here(|members| {
+            members
+                .iter()
+                .any(|member| member.id == id && member.role == Role::Voter)
+        })
+        .await;
+        Ok(())
     }
 
     /// Makes a voter the leader, if this member is.
