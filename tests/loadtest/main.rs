@@ -1,7 +1,9 @@
 //! Every scenario of the load harness against a server of this one, for a moment: each does operations, and none fails. What
 //! they measure, `loadtest run` and `loadtest compare` do.
 
+use std::net::TcpListener;
 use std::path::Path;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use loadtest::chaos::nodes::{Cluster, Comfort, Program};
@@ -85,4 +87,47 @@ fn what_is_superseded_is_compacted_beside_writes() {
     let compaction = Server::start().exercise("compaction", Duration::from_secs(300));
     assert_eq!(compaction.kinds["compaction"], 1, "{compaction:?}");
     assert!(compaction.kinds["put-before"] > 0, "{compaction:?}");
+}
+
+/// Some servers take nothing but what kube-apiserver sends: one object in a transaction.
+#[test]
+fn a_server_that_refuses_many_objects_at_once_is_filled_one_by_one() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let free = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
+    let endpoint = format!("http://{}", free.expect("a port"));
+    let flags = [
+        "--max-txn-ops=1",
+        "--listen-client-urls",
+        &endpoint,
+        "--advertise-client-urls",
+        &endpoint,
+    ];
+    let server = Command::new(env!("CARGO_BIN_EXE_taffrail"))
+        .args(flags)
+        .arg("--data-dir")
+        .arg(folder.path().join("data"))
+        .stderr(Stdio::null())
+        .spawn();
+    let server = Child(server.expect("it starts"));
+    let uri = endpoint.parse().expect("an address");
+    let begun = Instant::now();
+    let updates = loop {
+        match run("txn-update", &uri, MOMENT) {
+            Ok(updates) if updates.operations > 0 => break updates,
+            Err(error) if begun.elapsed() > PATIENCE => panic!("{error:#}"),
+            _ => assert!(begun.elapsed() < PATIENCE, "it does nothing"),
+        }
+    };
+    assert!(updates.errors.is_empty(), "{updates:?}");
+    drop(server);
+}
+
+/// A process that ends with the test.
+struct Child(std::process::Child);
+
+impl Drop for Child {
+    fn drop(&mut self) {
+        let _gone = self.0.kill();
+        let _gone = self.0.wait();
+    }
 }

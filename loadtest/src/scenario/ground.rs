@@ -5,10 +5,10 @@ use std::sync::Arc;
 use anyhow::Result;
 use bytes::Bytes;
 
+use super::objects::{empty, fill};
 use crate::cli::LoadArguments;
 use crate::client::Connection;
 use crate::keys::{KeyRange, Keys, Random};
-use crate::load::{empty, fill};
 
 /// The kind of object that is there from the start.
 const KIND: &str = "pods";

@@ -13,6 +13,7 @@ use super::count::{Count, Counter};
 use super::get::{Get, Getter};
 use super::ground::Ground;
 use super::lease_grant::Granter;
+use super::objects::fill;
 use super::page::{Page, Pager};
 use super::txn_create::{committed, put, unmodified_since};
 use super::txn_delete::{delete, read_back};
@@ -20,7 +21,7 @@ use super::watch::Followers;
 use crate::client::wire::frame;
 use crate::client::{CallError, Connection, Route};
 use crate::keys::{Keys, Random};
-use crate::load::{Outcome, Scenario, Worker, fill};
+use crate::load::{Outcome, Scenario, Worker};
 
 /// Apiservers: each watches every kind of object once, however many clients it has itself.
 const APISERVERS: usize = 3;

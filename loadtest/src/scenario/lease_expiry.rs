@@ -14,11 +14,12 @@ use tokio::task::JoinSet;
 use super::compaction::{Stage, write};
 use super::ground::Ground;
 use super::lease_grant::Granter;
+use super::objects::empty;
 use super::put::{Put, Putter};
 use super::watch;
 use crate::client::wire::{decode, frame};
 use crate::client::{CallError, Connection, Route, Stream};
-use crate::load::{Outcome, Scenario, Worker, empty};
+use crate::load::{Outcome, Scenario, Worker};
 
 /// Grants in flight while preparing.
 const LANES: usize = 64;

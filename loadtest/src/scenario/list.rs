@@ -5,9 +5,10 @@ use bytes::Bytes;
 use proto::etcdserverpb::RangeRequest;
 
 use super::ground::Ground;
+use super::objects::fill;
 use crate::client::wire::{frame, range_summary};
 use crate::client::{CallError, Connection, Route};
-use crate::load::{Outcome, Scenario, Worker, fill};
+use crate::load::{Outcome, Scenario, Worker};
 
 /// What is listed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -12,6 +12,7 @@ mod lease_keepalive;
 mod lease_revoke;
 mod list;
 mod mixed;
+mod objects;
 mod page;
 mod put;
 mod range_stream;

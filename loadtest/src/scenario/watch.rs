@@ -14,10 +14,11 @@ use proto::etcdserverpb::{PutRequest, PutResponse, WatchCreateRequest, WatchRequ
 use tokio::sync::Notify;
 
 use super::ground::Ground;
+use super::objects::empty;
 use crate::client::wire::{WatchSummary, decode, event_revision, frame, watch_summary};
 use crate::client::{CallError, Connection, Route, Stream};
 use crate::keys::KeyRange;
-use crate::load::{Outcome, Scenario, Worker, empty};
+use crate::load::{Outcome, Scenario, Worker};
 
 #[cfg(test)]
 pub(super) mod tests;

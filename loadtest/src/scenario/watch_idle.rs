@@ -7,10 +7,11 @@ use proto::etcdserverpb::watch_request::RequestUnion;
 use proto::etcdserverpb::{WatchProgressRequest, WatchRequest};
 
 use super::ground::Ground;
+use super::objects::empty;
 use super::watch;
 use crate::client::wire::frame;
 use crate::client::{CallError, Connection, Stream};
-use crate::load::{Outcome, Scenario, Worker, empty};
+use crate::load::{Outcome, Scenario, Worker};
 
 /// The scenario.
 pub(crate) struct WatchIdle {
