@@ -91,7 +91,7 @@ pub enum StartError {
 
 /// Where an actor starts: on an arbiter in production, or where the caller runs, inside a simulation.
 pub(crate) trait Place: Clone + Send + Sync + 'static {
-    /// Where a log that blocks is written, if it is known how to tell whether a write is alone.
+    /// Where a log that blocks is written; `alone` tells which writes are.
     fn writer(alone: Alone) -> WriterPlace;
 
     fn start<A: Actor<Context = Context<A>>>(&self, make: impl FnOnce() -> A + Send + 'static) -> Addr<A>;
