@@ -80,7 +80,10 @@ impl ClusterMember {
         pipeline: actors::Settings,
     ) -> Result<(Self, Pipeline, Member)> {
         let port = PeerPort::bind(&cluster.listen).await?;
-        let foundation = lay_foundation(settings, cluster).await?;
+        let directory = open_directory(settings).await?;
+        let has_been_member = directory.identity()?.is_some();
+        let foundation = lay_foundation(directory, settings, cluster);
+        let foundation = port.while_it(foundation, has_been_member).await?;
         let stopping = CancellationToken::new();
         let directory = Arc::new(MemberDirectory::start(&foundation, &stopping));
         let clock = pipeline.clock.clone();
@@ -179,10 +182,17 @@ impl ClusterMember {
     }
 }
 
-async fn lay_foundation(settings: &Settings, cluster: &ClusterSettings) -> Result<Foundation> {
+async fn open_directory(settings: &Settings) -> Result<DataDirectory> {
     let data_dir = settings.data_dir.clone();
     let opened = move || DataDirectory::open(data_dir).context("cannot use the data directory");
-    let directory = tokio::task::spawn_blocking(opened).await??;
+    tokio::task::spawn_blocking(opened).await?
+}
+
+async fn lay_foundation(
+    directory: DataDirectory,
+    settings: &Settings,
+    cluster: &ClusterSettings,
+) -> Result<Foundation> {
     let dialer = match tls(&cluster.tls)? {
         Some(tls) => Dialer::tls(tls),
         None => Dialer::plain(),

@@ -1,6 +1,7 @@
 //! The port that members share: what speaks HTTP/2 goes to the peer service, what speaks Dqlite to the node.
 
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
@@ -20,7 +21,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 
 /// The listening sockets.
 pub(super) struct PeerPort {
-    listeners: Vec<TcpListener>,
+    listeners: Vec<Arc<TcpListener>>,
 }
 
 /// What a connection may turn out to be for.
@@ -40,10 +41,25 @@ impl PeerPort {
                 bail!("{url}: members reach each other over TCP");
             };
             let listener = TcpListener::bind(address).await;
-            listeners.push(listener.with_context(|| format!("cannot listen for members on {url}"))?);
+            let listener = listener.with_context(|| format!("cannot listen for members on {url}"))?;
+            listeners.push(Arc::new(listener));
             tracing::info!(address = %address, secure = url.secure, "awaiting members");
         }
         Ok(Self { listeners })
+    }
+
+    /// Turns away who comes while this server `begins` as a member of a cluster, if it has never been one: whoever asks
+    /// it for its cluster then hears at once that it has none to tell of. Several that begin a cluster together would
+    /// each wait for the other's answer until its time is up. One that has been a member is about to answer.
+    pub(super) async fn while_it<T>(&self, begins: impl Future<Output = T>, has_been_member: bool) -> T {
+        if has_been_member {
+            return begins.await;
+        }
+        let mut turning_away: JoinSet<()> = JoinSet::new();
+        for listener in &self.listeners {
+            turning_away.spawn(turn_away(Arc::clone(listener)));
+        }
+        begins.await
     }
 
     /// Serves members until `stopping`, and what is under way until it ends.
@@ -63,7 +79,19 @@ impl PeerPort {
     }
 }
 
-async fn accept_all(listener: TcpListener, behind: Behind, stopping: CancellationToken) {
+async fn turn_away(listener: Arc<TcpListener>) {
+    loop {
+        match listener.accept().await {
+            Ok((stream, from)) => {
+                tracing::debug!(%from, "turned away: this server is no member of a cluster yet");
+                drop(stream);
+            }
+            Err(_) => tokio::time::sleep(PAUSE).await,
+        }
+    }
+}
+
+async fn accept_all(listener: Arc<TcpListener>, behind: Behind, stopping: CancellationToken) {
     loop {
         let accepted = tokio::select! {
             () = stopping.cancelled() => return,
@@ -108,5 +136,39 @@ impl Behind {
                 "it speaks neither HTTP/2 nor Dqlite",
             )),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncReadExt as _;
+
+    use super::*;
+
+    async fn bound() -> PeerPort {
+        let url = "http://127.0.0.1:0".parse().unwrap();
+        PeerPort::bind(&[url]).await.unwrap()
+    }
+
+    async fn connect(port: &PeerPort) -> TcpStream {
+        let address = port.listeners[0].local_addr().unwrap();
+        TcpStream::connect(address).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn who_asks_one_that_begins_anew_hears_at_once() {
+        let port = bound().await;
+        let asks = async { connect(&port).await.read(&mut [0]).await };
+        let heard = port.while_it(asks, false).await;
+        assert!(matches!(heard, Ok(0) | Err(_)), "{heard:?}");
+    }
+
+    #[tokio::test]
+    async fn who_asks_one_that_was_a_member_is_served_later() {
+        let port = bound().await;
+        let asks = async { connect(&port).await.local_addr().unwrap() };
+        let asked = port.while_it(asks, true).await;
+        let (_, from) = port.listeners[0].accept().await.unwrap();
+        assert_eq!(from, asked);
     }
 }
