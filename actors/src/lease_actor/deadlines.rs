@@ -236,6 +236,12 @@ impl Deadlines {
         }
     }
 
+    /// How many leases are due and not taken yet, counted up to `most`.
+    pub(super) fn count_due(&self, now_ms: i64, most: usize) -> usize {
+        let upto = ..=(now_ms, LeaseId(i64::MAX));
+        self.by_due.range(upto).take(most).count()
+    }
+
     /// At most `room` leases whose time is over, to be revoked; first those whose revocation failed.
     pub(super) fn take_due(&mut self, now_ms: i64, room: usize) -> Vec<LeaseId> {
         let mut due: Vec<LeaseId> = Vec::new();
