@@ -90,7 +90,7 @@ pub struct History {
 /// The space that a log takes, in bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Size {
-    /// What it occupies on disk.
+    /// What it occupies on disk, but for room that nothing was written to yet.
     pub allocated: u64,
     /// What of that holds data; the rest is given back by upkeep.
     pub in_use: u64,

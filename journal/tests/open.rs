@@ -74,6 +74,36 @@ fn what_was_stored_and_who_it_belongs_to_survive() {
 }
 
 #[test]
+fn room_for_what_is_written_is_there_before_and_after_it() {
+    let home = filled();
+    let mut wal = database(&home).into_os_string();
+    wal.push("-wal");
+    let room = || std::fs::metadata(&wal).map_or(0, |file| file.len());
+    let limit = SqliteOptions::default().wal_limit;
+    let (mut journal, reader) = SqliteJournal::open(home.path(), SqliteOptions::default()).unwrap();
+    assert_eq!(room(), limit);
+    for at in 2001..=2100 {
+        let row = created(at, at + 1, &at.to_string(), &[1; 500]);
+        journal.append(&keys(&[row])).expect("stored");
+    }
+    assert_eq!(room(), limit, "no commit makes it longer");
+    let size = reader.size().expect("a size");
+    assert!(
+        (size.in_use..size.in_use + limit / 2).contains(&size.allocated),
+        "{size:?}"
+    );
+    // A log that was not left behind in order is read to its last frame, and zeros follow that.
+    let copy = TempDir::new().unwrap();
+    for name in ["taffrail.db", "taffrail.db-wal"] {
+        std::fs::copy(home.path().join(name), copy.path().join(name)).unwrap();
+    }
+    let (_recovered, reader) = SqliteJournal::open(copy.path(), SqliteOptions::default()).unwrap();
+    assert_eq!(replayed(&*reader).len(), 2100);
+    drop(journal);
+    assert_eq!(room(), 0, "everything is in the one file");
+}
+
+#[test]
 fn a_second_journal_is_refused_by_name_until_the_first_is_gone() {
     let home = TempDir::new().unwrap();
     let first = open(home.path()).unwrap();

@@ -23,6 +23,11 @@ impl Counters {
         self.frames.load(Ordering::Acquire)
     }
 
+    /// The bytes of the write-ahead log that hold something.
+    pub(super) fn logged(&self) -> u64 {
+        u64::from(self.frames()) * FRAME_SIZE
+    }
+
     /// Takes note of a commit, after which the write-ahead log has this many frames. There is one writer.
     pub(super) fn committed(&self, frames: u32) {
         let before = self.frames.swap(frames, Ordering::AcqRel);

@@ -9,6 +9,7 @@ mod lineage;
 mod lock;
 mod reader;
 mod restore;
+mod room;
 pub(crate) mod row;
 pub(crate) mod schema;
 pub(crate) mod select;
@@ -41,8 +42,9 @@ pub struct SqliteOptions {
     /// for their disk while a piece is synced: pieces of 8 MiB doubled the p99 of writes, those of 256 KiB cost a
     /// quarter of their number.
     pub checkpoint: u64,
-    /// The length at which the write-ahead log is started over. It is passed while a reader holds on to
-    /// an old state of the log, a snapshot for example, and returned to afterwards.
+    /// The length that the write-ahead log has from the beginning, and at which it is started over: with 64 MiB that
+    /// were not there, a lone write took a third longer. It is passed while a reader holds on to an old state of the
+    /// log, a snapshot for example, and returned to afterwards.
     pub wal_limit: u64,
     /// Free space that the file keeps for rows to come instead of giving it back.
     pub spare: u64,
@@ -54,7 +56,7 @@ impl Default for SqliteOptions {
     fn default() -> Self {
         Self {
             checkpoint: 1 << 20,
-            wal_limit: 64 << 20,
+            wal_limit: 16 << 20,
             spare: 8 << 20,
             readers: 8,
         }
@@ -97,6 +99,7 @@ impl SqliteJournal {
         schema::migrate(&connection, &path)?;
         schema::check_shape(&connection, &path)?;
         settle(&connection).map_err(sqlite)?;
+        room::make(&path, options.wal_limit);
         let counters = count_frames(&mut connection, &options).map_err(sqlite)?;
         let reader = SqliteReader::open(&path, options.readers, &counters).map_err(sqlite)?;
         let checkpointer = Checkpointer::start(&path).map_err(sqlite)?;

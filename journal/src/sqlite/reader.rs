@@ -93,10 +93,9 @@ impl Reader for SqliteReader {
                 select::pages(log, "PRAGMA freelist_count")?,
             ))
         })?;
-        let wal = std::fs::metadata(connection::wal_path(&self.path)).map_or(0, |wal| wal.len());
         let page = u64::from(connection::PAGE_SIZE);
         Ok(Size {
-            allocated: count * page + wal,
+            allocated: count * page + self.counters.logged(),
             in_use: (count - free) * page,
         })
     }
