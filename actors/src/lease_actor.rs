@@ -47,7 +47,7 @@ const TICK_MIN: Duration = Duration::from_millis(50);
 /// writes share it: of 10,000 at once with 4,096 in a commit, the p99 of writes went from 11 to 200 ms.
 const COMMITS: usize = 512;
 /// And not fewer: a commit has a price, whatever is in it.
-const REVOCATIONS_MIN: usize = 16;
+const REVOCATIONS_MIN: usize = 12;
 /// And not more.
 const REVOCATIONS_MAX: usize = 128;
 

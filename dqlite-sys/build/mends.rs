@@ -240,13 +240,162 @@ const MENDS: &[Mend] = &[
         },
         sound: |file| file.contains("_Thread_local pid_t"),
     },
-    // Each write is tried without waiting first, where the file system never can.
+    // Each append to the log waits until its blocks are marked as written.
     Mend {
-        name: "settled-writes",
+        name: "written-segments",
+        edit: Edit {
+            file: "src/raft/uv_prepare.c",
+            expected: "\tuv_file fd;  /* File descriptor of prepared file */\n",
+            change: Change::Before(include_str!("../mends/written-segments-field.c")),
+        },
+        sound: |_| false,
+    },
+    Mend {
+        name: "written-segments",
+        edit: Edit {
+            file: "src/raft/uv_prepare.c",
+            expected: "static void uvPrepareWorkCb(uv_work_t *work)\n",
+            change: Change::Before(include_str!("../mends/written-segments-zeros.c")),
+        },
+        sound: |_| false,
+    },
+    Mend {
+        name: "written-segments",
+        edit: Edit {
+            file: "src/raft/uv_prepare.c",
+            expected: "\trv = UvFsSyncDir(uv->dir, segment->errmsg);\n",
+            change: Change::Before(include_str!("../mends/written-segments-prepare.c")),
+        },
+        sound: |_| false,
+    },
+    Mend {
+        name: "written-segments",
+        edit: Edit {
+            file: "src/raft/uv_prepare.c",
+            expected: "\tsprintf(segment->filename, UV__OPEN_TEMPLATE, segment->counter);\n",
+            change: Change::Before(include_str!("../mends/written-segments-start.c")),
+        },
+        sound: |_| false,
+    },
+    Mend {
+        name: "written-segments",
+        edit: Edit {
+            file: "src/raft/uv_prepare.c",
+            expected: "\t/* If we are already creating a segment, let's just wait. */\n",
+            change: Change::Before(include_str!("../mends/written-segments-await.c")),
+        },
+        sound: |_| false,
+    },
+    // The log is written by a thread that waits for the disk.
+    Mend {
+        name: "loop-writes",
         edit: Edit {
             file: "src/raft/uv_writer.c",
-            expected: "\t\tif (event->res == -EAGAIN) {\n",
-            change: Change::Instead(include_str!("../mends/settled-writes.c")),
+            expected: "\t\treq->iocb.aio_resfd = (uint32_t)w->event_fd;\n\t\treq->iocb.aio_rw_flags |= RWF_NOWAIT;\n",
+            change: Change::Instead(include_str!("../mends/loop-writes.c")),
+        },
+        sound: |_| false,
+    },
+    // Each statement is executed by a thread of the pool, however brief it is.
+    Mend {
+        name: "brief-statements",
+        edit: Edit {
+            file: "src/gateway.c",
+            expected: "static void handle_exec_work_cb(struct exec *exec)\n",
+            change: Change::Before(include_str!("../mends/brief-statements-known.c")),
+        },
+        sound: |_| false,
+    },
+    Mend {
+        name: "brief-statements",
+        edit: Edit {
+            file: "src/gateway.c",
+            expected: "\tint rv = g->raft->io->async_work(g->raft->io, &g->work, exec_work_done);\n",
+            change: Change::Before(include_str!("../mends/brief-statements.c")),
+        },
+        sound: |_| false,
+    },
+    // Nobody is served for 40 ms whenever a segment of the log is full.
+    Mend {
+        name: "quick-closes",
+        edit: Edit {
+            file: "src/raft/uv_writer.c",
+            expected: "static void uvWriterCleanUpAndFireCloseCb(struct UvWriter *w)\n",
+            change: Change::Before(include_str!("../mends/quick-closes-later.c")),
+        },
+        sound: |_| false,
+    },
+    Mend {
+        name: "quick-closes",
+        edit: Edit {
+            file: "src/raft/uv_writer.c",
+            expected: "\tUvOsIoDestroy(w->ctx);\n\n\tif (w->close_cb != NULL) {\n",
+            change: Change::Instead(include_str!("../mends/quick-closes.c")),
+        },
+        sound: |_| false,
+    },
+    // A write in some fifty is answered only after a checkpoint.
+    Mend {
+        name: "late-checkpoints",
+        edit: Edit {
+            file: "src/vfs.c",
+            expected: "\t/* While holding the lock, check if a checkpoint should be attempted */\n\tbool checkpoint = f->database->wal.n_frames >= f->vfs->config->checkpoint_threshold;\n",
+            change: Change::Instead(include_str!("../mends/late-checkpoints-due.c")),
+        },
+        sound: |_| false,
+    },
+    Mend {
+        name: "late-checkpoints",
+        edit: Edit {
+            file: "src/vfs.c",
+            expected: "int VfsCheckpoint(sqlite3 *conn)\n",
+            change: Change::Before(include_str!("../mends/late-checkpoints-function.c")),
+        },
+        sound: |_| false,
+    },
+    Mend {
+        name: "late-checkpoints",
+        edit: Edit {
+            file: "src/leader.c",
+            expected: "static const char* exec_state_name(int state) {\n",
+            change: Change::Before(include_str!("../mends/late-checkpoints-declared.c")),
+        },
+        sound: |_| false,
+    },
+    Mend {
+        name: "late-checkpoints",
+        edit: Edit {
+            file: "src/leader.c",
+            expected: "\t\t\t\treq = exec_dequeue(db);\n",
+            change: Change::Instead(include_str!("../mends/late-checkpoints-answered.c")),
+        },
+        sound: |_| false,
+    },
+    // Writes wait for the processor while a snapshot is compressed.
+    Mend {
+        name: "modest-snapshots",
+        edit: Edit {
+            file: "src/raft/uv_snapshot.c",
+            expected: "#include \"../lib/assert.h\"\n",
+            change: Change::Before(include_str!("../mends/modest-snapshots-headers.c")),
+        },
+        sound: |_| false,
+    },
+    Mend {
+        name: "modest-snapshots",
+        edit: Edit {
+            file: "src/raft/uv_snapshot.c",
+            expected: "/* Finish the put request, releasing all associated memory and invoking its\n",
+            change: Change::Before(include_str!("../mends/modest-snapshots-thread.c")),
+        },
+        sound: |_| false,
+    },
+    Mend {
+        name: "modest-snapshots",
+        edit: Edit {
+            file: "src/raft/uv_snapshot.c",
+            expected: "\t\t\t   uvSnapshotPutWorkCb, uvSnapshotPutAfterWorkCb);\n",
+            change: Change::Instead(include_str!("../mends/modest-snapshots-start.c")),
         },
         sound: |_| false,
     },

@@ -34,15 +34,26 @@ pub enum Mend {
     QuickChecksums,
     /// Every line that is kept for a crash, 50 in a write, asks the kernel which thread it is of.
     KnownThreads,
-    /// Each write to the disk is tried twice where the first way cannot succeed, on ext4.
-    SettledWrites,
+    /// A write to the disk that the file system would not make without noting something down, on ext4 nearly each, is
+    /// left to a thread that waits for it.
+    LoopWrites,
+    /// Each write to the disk waits until its blocks are marked as written, which may take twice as long as itself.
+    WrittenSegments,
+    /// A statement is handed to a thread of the pool, however brief it is.
+    BriefStatements,
+    /// A leader makes its checkpoints before it answers.
+    LateCheckpoints,
+    /// A node serves nobody for 40 ms whenever a segment of its log is full, 8 MiB.
+    QuickCloses,
+    /// Snapshots take the processor from writes.
+    ModestSnapshots,
     /// A transaction moves mappings of memory, and every processor is interrupted for each.
     FewerMappings,
 }
 
 impl Mend {
     /// Every one.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 21] = [
         Self::WalIndex,
         Self::LongMessages,
         Self::FailedCreate,
@@ -57,7 +68,12 @@ impl Mend {
         Self::PromptAnswers,
         Self::QuickChecksums,
         Self::KnownThreads,
-        Self::SettledWrites,
+        Self::LoopWrites,
+        Self::WrittenSegments,
+        Self::BriefStatements,
+        Self::LateCheckpoints,
+        Self::QuickCloses,
+        Self::ModestSnapshots,
         Self::FewerMappings,
     ];
 }
@@ -80,7 +96,12 @@ pub const fn mended(mend: Mend) -> bool {
         Mend::PromptAnswers => cfg!(dqlite_mend = "prompt-answers"),
         Mend::QuickChecksums => cfg!(dqlite_mend = "quick-checksums"),
         Mend::KnownThreads => cfg!(dqlite_mend = "known-threads"),
-        Mend::SettledWrites => cfg!(dqlite_mend = "settled-writes"),
+        Mend::LoopWrites => cfg!(dqlite_mend = "loop-writes"),
+        Mend::WrittenSegments => cfg!(dqlite_mend = "written-segments"),
+        Mend::BriefStatements => cfg!(dqlite_mend = "brief-statements"),
+        Mend::LateCheckpoints => cfg!(dqlite_mend = "late-checkpoints"),
+        Mend::QuickCloses => cfg!(dqlite_mend = "quick-closes"),
+        Mend::ModestSnapshots => cfg!(dqlite_mend = "modest-snapshots"),
         Mend::FewerMappings => cfg!(dqlite_mend = "fewer-mappings"),
     }
 }

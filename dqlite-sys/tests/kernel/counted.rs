@@ -1,6 +1,6 @@
 //! Calls that are counted on their way to the C library.
 
-use std::ffi::{CStr, c_char, c_int, c_long, c_void};
+use std::ffi::{CStr, c_char, c_int, c_long, c_uint, c_void};
 use std::mem;
 use std::ptr;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
@@ -10,14 +10,23 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 const GETTID: c_long = 186;
 #[cfg(target_arch = "x86_64")]
 const IO_SUBMIT: c_long = 209;
+#[cfg(target_arch = "x86_64")]
+const IO_DESTROY: c_long = 207;
 #[cfg(target_arch = "aarch64")]
 const GETTID: c_long = 178;
 #[cfg(target_arch = "aarch64")]
 const IO_SUBMIT: c_long = 2;
+#[cfg(target_arch = "aarch64")]
+const IO_DESTROY: c_long = 1;
 
 static THREADS: AtomicU64 = AtomicU64::new(0);
 static WRITES: AtomicU64 = AtomicU64::new(0);
 static MOVES: AtomicU64 = AtomicU64::new(0);
+static CONTEXTS: AtomicU64 = AtomicU64::new(0);
+static CONTEXTS_THERE: AtomicU64 = AtomicU64::new(0);
+static PRIORITIES: AtomicU64 = AtomicU64::new(0);
+/// The thread that submitted a write last.
+static WRITER: AtomicUsize = AtomicUsize::new(0);
 
 /// How often this process has called so far.
 #[derive(Clone, Copy)]
@@ -28,6 +37,12 @@ pub struct Counts {
     pub writes: u64,
     /// To move a mapping of memory.
     pub moves: u64,
+    /// To give back a context of asynchronous writes.
+    pub contexts: u64,
+    /// Of these, by the thread that had submitted the last write.
+    pub contexts_there: u64,
+    /// To change the priority of a thread.
+    pub priorities: u64,
 }
 
 impl Counts {
@@ -36,6 +51,9 @@ impl Counts {
             threads: THREADS.load(Relaxed),
             writes: WRITES.load(Relaxed),
             moves: MOVES.load(Relaxed),
+            contexts: CONTEXTS.load(Relaxed),
+            contexts_there: CONTEXTS_THERE.load(Relaxed),
+            priorities: PRIORITIES.load(Relaxed),
         }
     }
 
@@ -44,6 +62,9 @@ impl Counts {
             threads: self.threads - before.threads,
             writes: self.writes - before.writes,
             moves: self.moves - before.moves,
+            contexts: self.contexts - before.contexts,
+            contexts_there: self.contexts_there - before.contexts_there,
+            priorities: self.priorities - before.priorities,
         }
     }
 }
@@ -69,7 +90,16 @@ fn next(name: &CStr, found: &AtomicUsize) -> usize {
 }
 
 type Syscall = unsafe extern "C" fn(c_long, usize, usize, usize, usize, usize, usize) -> c_long;
+type Setpriority = unsafe extern "C" fn(c_int, c_uint, c_int) -> c_int;
 type Mremap = unsafe extern "C" fn(*mut c_void, usize, usize, c_int, *mut c_void) -> *mut c_void;
+
+/// A number that no other thread has at the same time.
+fn this_thread() -> usize {
+    thread_local! {
+        static HERE: u8 = const { 0 };
+    }
+    HERE.with(|here| ptr::from_ref(here).addr())
+}
 
 /// Counts, and calls the kernel as the C library does.
 ///
@@ -88,10 +118,18 @@ unsafe extern "C" fn syscall(
 ) -> c_long {
     static NEXT: AtomicUsize = AtomicUsize::new(0);
     match number {
-        GETTID => THREADS.fetch_add(1, Relaxed),
-        IO_SUBMIT => WRITES.fetch_add(1, Relaxed),
-        _ => 0,
-    };
+        GETTID => _ = THREADS.fetch_add(1, Relaxed),
+        IO_SUBMIT => {
+            WRITES.fetch_add(1, Relaxed);
+            WRITER.store(this_thread(), Relaxed);
+        }
+        IO_DESTROY => {
+            CONTEXTS.fetch_add(1, Relaxed);
+            let there = WRITER.load(Relaxed) == this_thread();
+            CONTEXTS_THERE.fetch_add(u64::from(there), Relaxed);
+        }
+        _ => {}
+    }
     let function = ptr::with_exposed_provenance::<c_void>(next(c"syscall", &NEXT));
     // SAFETY: the C library's `syscall` is such a function: it passes six words on, whatever they are.
     let call = unsafe { mem::transmute::<*const c_void, Syscall>(function) };
@@ -119,4 +157,20 @@ unsafe extern "C" fn mremap(
     let call = unsafe { mem::transmute::<*const c_void, Mremap>(function) };
     // SAFETY: what the caller promises.
     unsafe { call(old, length, new_length, flags, new) }
+}
+
+/// Counts, and changes a priority.
+///
+/// # Safety
+///
+/// As for the C library's.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn setpriority(which: c_int, who: c_uint, priority: c_int) -> c_int {
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    PRIORITIES.fetch_add(1, Relaxed);
+    let function = ptr::with_exposed_provenance::<c_void>(next(c"setpriority", &NEXT));
+    // SAFETY: the C library's `setpriority` is such a function.
+    let call = unsafe { mem::transmute::<*const c_void, Setpriority>(function) };
+    // SAFETY: what the caller promises.
+    unsafe { call(which, who, priority) }
 }

@@ -5,6 +5,8 @@
 mod calls;
 #[cfg(dqlite_static)]
 mod followers;
+#[cfg(dqlite_static)]
+mod functions;
 mod layout;
 mod member;
 #[cfg(dqlite_static)]
@@ -19,4 +21,6 @@ mod pair;
 mod peer;
 #[cfg(dqlite_static)]
 mod sqlite;
+#[cfg(dqlite_static)]
+mod waits;
 mod wire;

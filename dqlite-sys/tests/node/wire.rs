@@ -5,6 +5,10 @@ use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixStream};
 
 const OPEN: u8 = 3;
+#[cfg(dqlite_static)]
+const PREPARE: u8 = 4;
+#[cfg(dqlite_static)]
+const EXEC: u8 = 5;
 const EXEC_SQL: u8 = 8;
 const QUERY_SQL: u8 = 9;
 #[cfg(dqlite_static)]
@@ -16,6 +20,8 @@ const DUMP: u8 = 15;
 
 const FAILURE: u8 = 0;
 const DB: u8 = 4;
+#[cfg(dqlite_static)]
+const STATEMENT: u8 = 5;
 const RESULT: u8 = 6;
 const ROWS: u8 = 7;
 const EMPTY: u8 = 8;
@@ -71,6 +77,22 @@ impl<S: Read + Write> Client<S> {
         self.send(EXEC_SQL, &[&0_u64.to_le_bytes(), &padded(sql)]);
         let result = self.answer(RESULT)?;
         Ok(Cursor(&result[8..]).number())
+    }
+
+    /// Prepares a statement without parameters, and returns its number.
+    #[cfg(dqlite_static)]
+    pub fn prepare(&mut self, sql: &str) -> u32 {
+        self.send(PREPARE, &[&0_u64.to_le_bytes(), &padded(sql)]);
+        let statement = self.answer(STATEMENT).expect("it is prepared");
+        u32::from_le_bytes(statement[4..8].try_into().expect("four bytes"))
+    }
+
+    /// Executes a statement that was prepared.
+    #[cfg(dqlite_static)]
+    pub fn execute_prepared(&mut self, statement: u32) -> Result<(), String> {
+        let (database, no_parameters) = (0_u32.to_le_bytes(), 0_u64.to_le_bytes());
+        self.send(EXEC, &[&database, &statement.to_le_bytes(), &no_parameters]);
+        self.answer(RESULT).map(|_| ())
     }
 
     /// Asks for rows.

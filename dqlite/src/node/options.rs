@@ -104,7 +104,7 @@ impl Bind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Snapshots {
     /// After how many entries at the earliest. Every snapshot writes all databases in full; so the next one waits, with
-    /// a library built from its sources, until the entries weigh a quarter of it, or are `trailing`.
+    /// a library built from its sources, until the entries weigh a quarter of it and 32 MiB, or are `trailing`.
     pub threshold: u32,
     /// How many entries are kept behind a snapshot for members that lag, in memory too. At least 4, and
     /// at least `threshold`.

@@ -6,8 +6,9 @@ use std::path::Path;
 
 use super::connection::wal_path;
 
-/// How much is written at a time.
-const PIECE: usize = 1 << 20;
+/// How much is written at a time, a page of memory: the kernel keeps what was written at once as one piece of its cache,
+/// and counts all of a piece as written when a part of it is.
+const PIECE: usize = 4096;
 
 /// Makes the write-ahead log of a database so long, durably. A commit that makes the file longer waits until the file
 /// system has noted that down as well: on ext4 with its journal that takes nearly twice as long as the commit itself.

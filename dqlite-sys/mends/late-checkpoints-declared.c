@@ -1,0 +1,3 @@
+/* SPDX-License-Identifier: LGPL-3.0-only WITH LGPL-3.0-linking-exception */
+void taffrailCheckpointIfDue(sqlite3 *conn);
+

@@ -1,0 +1,4 @@
+	/* SPDX-License-Identifier: LGPL-3.0-only WITH LGPL-3.0-linking-exception
+	 *
+	 * Whether somebody waits for it. */
+	bool awaited;

@@ -1,0 +1,2 @@
+	/* SPDX-License-Identifier: LGPL-3.0-only WITH LGPL-3.0-linking-exception */
+	segment->awaited = !queue_empty(&uv->prepare_reqs);
