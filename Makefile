@@ -12,10 +12,10 @@ ARGS ?=
 # For `make build` and everything on it: several members on Dqlite.
 DQLITE := --features dqlite
 
-.PHONY: help run cluster build deps format lint doc test peers conformance conformance-cluster bench microbench instructions clean
+.PHONY: help run cluster build deps format lint doc test peers conformance conformance-server conformance-cluster conformance-dqlite bench microbench instructions clean
 
 help: ## List what can be made
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-19s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: ## Serve on 127.0.0.1:2379, with the log in ./taffrail.data
 	$(CARGO) run --release --locked -- $(ARGS)
@@ -48,15 +48,19 @@ test: lint doc ## Run everything that needs Rust and Debian's packages only
 peers: ## Build the etcd and etcdctl to compare with (needs Go)
 	tests/parity/build.sh
 
-# One server whole, on SQLite and on Dqlite. Three members take as long again: conformance-cluster.
-conformance: build peers ## Compare with etcd, and run Kubernetes on it (needs Go)
+conformance: conformance-server conformance-cluster ## Compare with etcd, and run Kubernetes on it (needs Go)
+
+conformance-server: build peers ## One server: compared on SQLite and on Dqlite, Kubernetes on SQLite
 	cd tests/parity && $(GO_TEST) ./... -count=1 -timeout=30m
 	cd tests/parity && $(GO_TEST) ./... -count=1 -timeout=30m -backend=dqlite
 	tests/kubernetes/test.sh
 
-conformance-cluster: build peers ## The same with three members, of which one is asked, one killed, one out of reach
+conformance-cluster: build peers ## Three members, of which one is asked, one killed, one out of reach
 	cd tests/parity && $(GO_TEST) ./... -count=1 -timeout=30m -members=3
-	tests/kubernetes/test.sh -members=3 -run='^TestCluster$$'
+	tests/kubernetes/test.sh -members=3
+
+conformance-dqlite: build ## Kubernetes on one server with its log on Dqlite
+	tests/kubernetes/test.sh -backend=taffrail-dqlite
 
 bench: build peers ## Measure against etcd, side by side
 	$(CARGO) run --release --locked -p taffrail-loadtest -- compare --with etcd
