@@ -343,7 +343,7 @@ impl LeaseActor {
                 self.leases.expired();
                 self.expire_more(context);
             }
-            Err(RequestError::Refused(Refusal::LeaseNotFound)) => {}
+            Err(RequestError::Refused(Refusal::LeaseNotFound)) => self.expire_more(context),
             Err(error) => self.not_revoked(revoked.id, &error),
         }
     }

@@ -80,10 +80,9 @@ impl ClusterMember {
         pipeline: actors::Settings,
     ) -> Result<(Self, Pipeline, Member)> {
         let port = PeerPort::bind(&cluster.listen).await?;
-        let directory = open_directory(settings).await?;
-        let has_been_member = directory.identity()?.is_some();
+        let (directory, has_been_member) = open_directory(settings).await?;
         let foundation = lay_foundation(directory, settings, cluster);
-        let foundation = port.while_it(foundation, has_been_member).await?;
+        let foundation = port.while_beginning(foundation, has_been_member).await?;
         let stopping = CancellationToken::new();
         let directory = Arc::new(MemberDirectory::start(&foundation, &stopping));
         let clock = pipeline.clock.clone();
@@ -182,9 +181,14 @@ impl ClusterMember {
     }
 }
 
-async fn open_directory(settings: &Settings) -> Result<DataDirectory> {
+/// The data directory, and whether it is one of a member.
+async fn open_directory(settings: &Settings) -> Result<(DataDirectory, bool)> {
     let data_dir = settings.data_dir.clone();
-    let opened = move || DataDirectory::open(data_dir).context("cannot use the data directory");
+    let opened = move || {
+        let directory = DataDirectory::open(data_dir).context("cannot use the data directory")?;
+        let has_been_member = directory.identity()?.is_some();
+        Ok((directory, has_been_member))
+    };
     tokio::task::spawn_blocking(opened).await?
 }
 

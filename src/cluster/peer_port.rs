@@ -48,10 +48,15 @@ impl PeerPort {
         Ok(Self { listeners })
     }
 
-    /// Turns away who comes while this server `begins` as a member of a cluster, if it has never been one: whoever asks
-    /// it for its cluster then hears at once that it has none to tell of. Several that begin a cluster together would
-    /// each wait for the other's answer until its time is up. One that has been a member is about to answer.
-    pub(super) async fn while_it<T>(&self, begins: impl Future<Output = T>, has_been_member: bool) -> T {
+    /// Waits until this server has begun as a member of a cluster, and turns away who comes meanwhile, if it has never
+    /// been one: whoever asks it for its cluster then hears at once that it has none to tell of. Several that begin a
+    /// cluster together would each wait for the other's answer until its time is up. One that has been a member is about
+    /// to answer.
+    pub(super) async fn while_beginning<T>(
+        &self,
+        begins: impl Future<Output = T>,
+        has_been_member: bool,
+    ) -> T {
         if has_been_member {
             return begins.await;
         }
@@ -159,7 +164,7 @@ mod tests {
     async fn who_asks_one_that_begins_anew_hears_at_once() {
         let port = bound().await;
         let asks = async { connect(&port).await.read(&mut [0]).await };
-        let heard = port.while_it(asks, false).await;
+        let heard = port.while_beginning(asks, false).await;
         assert!(matches!(heard, Ok(0) | Err(_)), "{heard:?}");
     }
 
@@ -167,7 +172,7 @@ mod tests {
     async fn who_asks_one_that_was_a_member_is_served_later() {
         let port = bound().await;
         let asks = async { connect(&port).await.local_addr().unwrap() };
-        let asked = port.while_it(asks, true).await;
+        let asked = port.while_beginning(asks, true).await;
         let (_, from) = port.listeners[0].accept().await.unwrap();
         assert_eq!(from, asked);
     }
