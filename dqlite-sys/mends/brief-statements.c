@@ -1,6 +1,6 @@
 	/* SPDX-License-Identifier: LGPL-3.0-only WITH LGPL-3.0-linking-exception
 	 *
-	 * A statement that has been brief so far is executed here: a thread of
+	 * A statement that was brief the last time is executed here: a thread of
 	 * the pool takes longer to begin and to tell that it is done. What was
 	 * long is executed there, and everything the first time. */
 	if (taffrailIsBrief(exec->stmt)) {

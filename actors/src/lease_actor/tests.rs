@@ -141,9 +141,8 @@ async fn ten_thousand_leases_that_expire_together_share_commits_of_a_bounded_siz
             (keys(&store).await, store.report().leases.expired),
             (0, LEASES.unsigned_abs())
         );
-        // Never fewer in one than are worth it, never more than clients would notice.
-        let (most, least) = (REVOCATIONS_MIN as u64 / 2, REVOCATIONS_MAX as u64);
-        let within = LEASES.unsigned_abs() / least..=LEASES.unsigned_abs() / most + 50;
+        let (fewest, most) = (REVOCATIONS_MIN as u64, REVOCATIONS_MAX as u64);
+        let within = LEASES.unsigned_abs() / most..=LEASES.unsigned_abs() / fewest + 20;
         assert!(within.contains(&spent), "{spent} commits");
     })
     .await;

@@ -99,20 +99,7 @@ fn a_segment_is_closed_by_nobody_who_serves() {
 fn a_snapshot_is_made_when_there_is_time() {
     let _counting = one_at_a_time();
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
-    let mut member = Member::create(1, "1", folder.path());
-    // After 8 entries, with 16 behind it.
-    // SAFETY: the node lives.
-    let code = unsafe {
-        dqlite_sys::dqlite_node_set_snapshot_params_v2(
-            member.node(),
-            8,
-            16,
-            dqlite_sys::DQLITE_SNAPSHOT_TRAILING_STATIC,
-        )
-    };
-    assert_eq!(code, dqlite_sys::DQLITE_OK);
-    assert_eq!(member.bind("@"), dqlite_sys::DQLITE_OK);
-    assert_eq!(member.start(), dqlite_sys::DQLITE_OK, "{}", member.errmsg());
+    let member = Member::with_snapshots(folder.path(), 8, 16, dqlite_sys::DQLITE_SNAPSHOT_TRAILING_STATIC);
     let before = Counts::now();
     let mut client = member.open();
     client

@@ -7,8 +7,10 @@ use std::sync::Once;
 use libsqlite3_sys::{
     SQLITE_FCNTL_JOURNAL_POINTER, SQLITE_OK, SQLITE_UTF8, sqlite3, sqlite3_api_routines,
     sqlite3_auto_extension, sqlite3_context, sqlite3_context_db_handle, sqlite3_create_function_v2,
-    sqlite3_db_filename, sqlite3_file, sqlite3_file_control, sqlite3_result_int64, sqlite3_value,
+    sqlite3_file, sqlite3_file_control, sqlite3_result_int64, sqlite3_value,
 };
+
+use crate::opened::is_of;
 
 /// The database that has them.
 pub const DATABASE: &str = "functions";
@@ -29,10 +31,8 @@ unsafe extern "C" fn give(
     _: *mut *mut c_char,
     _: *const sqlite3_api_routines,
 ) -> c_int {
-    // SAFETY: SQLite gives a connection that is open, and its name for as long.
-    let name = unsafe { sqlite3_db_filename(connection, c"main".as_ptr()) };
-    // SAFETY: it is null or a text.
-    if name.is_null() || unsafe { CStr::from_ptr(name) }.to_bytes() != DATABASE.as_bytes() {
+    // SAFETY: SQLite gives a connection that is open.
+    if !unsafe { is_of(connection, DATABASE) } {
         return SQLITE_OK;
     }
     // SAFETY: the connection is open.

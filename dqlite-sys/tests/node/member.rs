@@ -35,6 +35,18 @@ impl Member {
         member
     }
 
+    /// The same with a snapshot after so many entries, and so many kept behind it.
+    #[cfg(dqlite_static)]
+    pub fn with_snapshots(folder: &Path, after: u32, behind: u32, trailing: i32) -> Self {
+        let mut member = Self::create(1, "1", folder);
+        // SAFETY: the node lives.
+        let code = unsafe { dqlite_node_set_snapshot_params_v2(member.node, after, behind, trailing) };
+        assert_eq!(code, DQLITE_OK);
+        assert_eq!(member.bind("@"), DQLITE_OK);
+        assert_eq!(member.start(), DQLITE_OK, "{}", member.errmsg());
+        member
+    }
+
     /// The node, for calls that this does not wrap.
     pub fn node(&self) -> *mut DqliteNode {
         self.node

@@ -201,15 +201,7 @@ fn shrunk_dump_of_a_database_that_became_smaller() {
 fn sparing_snapshots_follow_on_enough_of_the_log() {
     const SMALL: &str = "INSERT INTO blobs VALUES (x'00')";
     let folder = tempfile::tempdir().expect("a folder");
-    let mut member = Member::create(1, "1", folder.path());
-    // After 16 entries, with 4,096 behind it.
-    // SAFETY: the node lives.
-    let code = unsafe {
-        dqlite_node_set_snapshot_params_v2(member.node(), 16, 4096, DQLITE_SNAPSHOT_TRAILING_DYNAMIC)
-    };
-    assert_eq!(code, DQLITE_OK);
-    assert_eq!(member.bind("@"), DQLITE_OK);
-    assert_eq!(member.start(), DQLITE_OK, "{}", member.errmsg());
+    let member = Member::with_snapshots(folder.path(), 16, 4096, DQLITE_SNAPSHOT_TRAILING_DYNAMIC);
     let mut client = member.open();
     let mut execute = |sql| client.execute(sql).expect("it is done");
     execute("CREATE TABLE blobs (value BLOB)");

@@ -52,15 +52,25 @@ pub fn taken() -> (usize, usize) {
     (OPENED.swap(0, Ordering::SeqCst), READ.swap(0, Ordering::SeqCst))
 }
 
+/// Whether a connection is one of this database.
+///
+/// # Safety
+///
+/// The connection is open.
+pub unsafe fn is_of(connection: *mut sqlite3, database: &str) -> bool {
+    // SAFETY: the connection is open, and its name is there for as long.
+    let name = unsafe { sqlite3_db_filename(connection, c"main".as_ptr()) };
+    // SAFETY: it is null or a text.
+    !name.is_null() && unsafe { CStr::from_ptr(name) }.to_bytes() == database.as_bytes()
+}
+
 unsafe extern "C" fn look(
     connection: *mut sqlite3,
     _: *mut *mut c_char,
     _: *const sqlite3_api_routines,
 ) -> c_int {
-    // SAFETY: SQLite gives a connection that is open, and its name for as long.
-    let name = unsafe { sqlite3_db_filename(connection, c"main".as_ptr()) };
-    // SAFETY: it is null or a text.
-    if name.is_null() || unsafe { CStr::from_ptr(name) }.to_bytes() != COUNTED.as_bytes() {
+    // SAFETY: SQLite gives a connection that is open.
+    if !unsafe { is_of(connection, COUNTED) } {
         return SQLITE_OK;
     }
     let (mut bytes, mut most) = (0, 0);
