@@ -47,13 +47,18 @@ type chance struct {
 	fromKey bool
 	// compacted is the last revision that both were told to compact.
 	compacted int64
+	// firstCompacted is the least revision to compact. A member of etcd that is killed within 100 ms of
+	// compacting at 0 has compacted nothing when it comes back, as only a revision above 0 is taken up again.
+	firstCompacted int64
 }
 
 // playRandom watches everything while it writes, or else restarts the server in between.
 func playRandom(ctx context.Context, s *Session, random *rand.Rand, restarts bool) {
 	c := &chance{Rand: random}
 	var live *WatchStream
-	if !restarts {
+	if restarts {
+		c.firstCompacted = 1
+	} else {
 		live = s.Watch()
 		live.Send(&pb.WatchRequest{RequestUnion: &pb.WatchRequest_CreateRequest{
 			CreateRequest: &pb.WatchCreateRequest{Key: []byte{0}, RangeEnd: []byte{0}}}})
@@ -104,7 +109,7 @@ func (c *chance) step(ctx context.Context, s *Session) {
 		s.Txn(c.compares(), c.ops(0), c.ops(0))
 		c.fromKey = !c.fromKey
 	case n < 88:
-		revision := c.revision()
+		revision := max(c.revision(), c.firstCompacted)
 		if s.Compact(revision) != nil {
 			c.compacted = revision
 		}
