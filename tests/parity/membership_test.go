@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -57,6 +58,18 @@ func (s *Session) startAdded(ctx context.Context, added *Server) {
 	if err := added.Start(ctx); err != nil {
 		s.Fail("the member that was added: %v", err)
 	}
+}
+
+// awaitDescribed waits until the member that is asked knows where the added one serves clients: that it was started.
+func (s *Session) awaitDescribed(ctx context.Context, added *Server) {
+	described := func(member *pb.Member) bool { return member.Name == added.Name && len(member.ClientURLs) > 0 }
+	for deadline := time.Now().Add(startTimeout); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+		list, err := s.Cluster.MemberList(Quiet(ctx), &pb.MemberListRequest{Linearizable: true})
+		if err == nil && slices.ContainsFunc(list.Members, described) {
+			return
+		}
+	}
+	s.Fail("%s is not described", added.Name)
 }
 
 func (s *Session) awaitRevision(ctx context.Context, member *Server, revision int64) {
@@ -160,6 +173,7 @@ func learnerBesideOne(ctx context.Context, s *Session) string {
 	fourth, _ := s.addLearner(ctx)
 	s.startAdded(ctx, fourth)
 	defer fourth.Kill()
+	s.awaitDescribed(ctx, fourth)
 	_, err := s.Cluster.MemberAdd(Quiet(ctx), secondLearnerRequest)
 	return outcome(err)
 }
