@@ -62,7 +62,7 @@ pub use member::Member;
 pub use membership::Membership;
 pub use meter::{HISTOGRAM_BUCKETS, Histogram, HistogramSnapshot, MailboxReport};
 pub use pipeline::{Pipeline, Settings, StartError};
-pub use range_read::{RangeChunk, RangeChunks};
+pub use range_read::{RangeChunk, RangeChunks, RangePart};
 pub use replicator::ReplicatorReport;
 pub use report::{ClusterReport, PipelineReport};
 pub use store::Store;

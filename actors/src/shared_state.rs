@@ -116,6 +116,11 @@ impl SharedState {
         }
     }
 
+    /// The value in this row of the log, if it was replaced a moment ago.
+    pub(crate) fn superseded_value(&self, position: Position) -> Option<Bytes> {
+        self.superseded.lock().value(position)
+    }
+
     /// Lets go of the values that were replaced: the state is another one.
     pub(crate) fn forget_superseded(&self) {
         self.superseded.lock().clear();

@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use journal::{Activity, Identity, Size};
 use model::{
-    AlarmMember, Command, Event, HashKv, KeyValue, KvHasher, Limits, RangeQuery, Refusal, Revision, validate,
+    AlarmMember, Command, Event, Found, HashKv, KeyValue, KvHasher, Limits, RangeQuery, Refusal, Revision,
+    validate,
 };
 use tokio::sync::oneshot;
 
@@ -20,7 +21,7 @@ use crate::errors::RequestError;
 use crate::gate::{Gate, Permit};
 use crate::lease_actor::LeaseActor;
 use crate::mailbox::Mailbox;
-use crate::range_read::{RangeChunks, read_range};
+use crate::range_read::{RangeChunks, read_range, read_range_into};
 use crate::read_index::{Confirm, Confirmation, ReadIndex};
 use crate::report::{Meters, PipelineReport};
 use crate::router::{Router, Submit};
@@ -234,10 +235,22 @@ impl Store {
         read_range(&self.shared, query).await
     }
 
+    /// Hands the pairs of a range to `found`, and returns that with what else there is to say. None if the range has to
+    /// be [asked for](Self::range): it is not [plain](RangeQuery::is_plain), has a value that is not in memory, or would
+    /// be refused; or writes are under way.
+    pub async fn range_into<F: Found>(&self, query: &RangeQuery, found: F) -> Option<(F, model::RangeReply)> {
+        read_range_into(&self.shared, &self.gate, query, found).await
+    }
+
     /// Answers a range in parts of about `chunk_bytes`, all at one revision.
     #[must_use]
     pub fn range_stream(&self, query: RangeQuery, chunk_bytes: usize) -> RangeChunks {
-        RangeChunks::new(Arc::clone(&self.shared), query, chunk_bytes)
+        RangeChunks::new(
+            Arc::clone(&self.shared),
+            Arc::clone(&self.gate),
+            query,
+            chunk_bytes,
+        )
     }
 
     /// Opens a watch stream; dropping either side closes it.

@@ -4,11 +4,11 @@ mod support;
 
 use std::time::Duration;
 
-use actors::{Committed, RequestError, Settings, Store};
+use actors::{Committed, RangeChunks, RangePart, RequestError, Settings, Store};
 use journal::AppendError;
 use model::{
-    Alarm, AlarmMember, Command, Compare, CompareResult, CompareTarget, DeleteRange, KeyRange, Operation,
-    Put, RangeQuery, Refusal, Reply, Revision, Txn,
+    Alarm, AlarmMember, Command, Compare, CompareResult, CompareTarget, DeleteRange, KeyRange, KeyValue,
+    Operation, Put, RangeQuery, RangeReply, Refusal, Reply, Revision, Txn,
 };
 use support::{HeldJournal, Running, all, bytes, keys_of, put, start, start_held};
 use tokio::task::JoinHandle;
@@ -321,7 +321,7 @@ async fn a_streamed_range_is_the_range() {
     for limit in [0, 1, 10, 77, 500, 900] {
         let query = RangeQuery { limit, ..all() };
         let whole = running.store.range(query.clone()).await.expect("a range");
-        let mut stream = running.store.range_stream(query, 256);
+        let mut stream = running.store.range_stream(query.clone(), 256);
         let mut parts = Vec::new();
         let mut last = None;
         while let Some(chunk) = stream.next().await {
@@ -337,6 +337,26 @@ async fn a_streamed_range_is_the_range() {
             (whole.count, whole.more, whole.revision),
             "limit {limit}"
         );
+        assert_eq!(
+            handed_on(running.store.range_stream(query, 256)).await,
+            (parts, last)
+        );
+    }
+}
+
+async fn handed_on(mut stream: RangeChunks) -> (Vec<KeyValue>, RangeReply) {
+    let mut parts = Vec::new();
+    loop {
+        let part = stream.next_into(Vec::<KeyValue>::new()).await.expect("a part");
+        let (kvs, last) = match part.expect("all is there") {
+            RangePart::Found(kvs, last) => (kvs, last),
+            RangePart::Pairs(chunk) => (chunk.kvs, chunk.last),
+        };
+        parts.extend(kvs);
+        if let Some(last) = last {
+            assert!(stream.next_into(Vec::<KeyValue>::new()).await.is_none());
+            return (parts, last);
+        }
     }
 }
 
@@ -350,8 +370,15 @@ async fn a_stream_pinned_to_a_revision_ends_when_compaction_passes_it() {
             .await
             .expect("stored");
     }
-    let mut stream = running.store.range_stream(all(), 64);
+    let [mut stream, mut other] = [(); 2].map(|()| running.store.range_stream(all(), 64));
     assert!(stream.next().await.expect("a first part").is_ok());
+    assert!(
+        other
+            .next_into(Vec::<KeyValue>::new())
+            .await
+            .expect("a first part")
+            .is_ok()
+    );
     running.store.submit(put("k000", "w")).await.expect("stored");
     running
         .store
@@ -363,6 +390,9 @@ async fn a_stream_pinned_to_a_revision_ends_when_compaction_passes_it() {
         RequestError::Refused(Refusal::Compacted)
     );
     assert!(stream.next().await.is_none());
+    let ended = other.next_into(Vec::<KeyValue>::new()).await.expect("an end");
+    assert_eq!(ended.unwrap_err(), RequestError::Refused(Refusal::Compacted));
+    assert!(other.next_into(Vec::<KeyValue>::new()).await.is_none());
 }
 
 #[tokio::test]

@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use bytes::Bytes;
 
 use self::guide::Guide;
-use crate::{Event, KeyRange, KeyValue, Position, Revision, Value, Version};
+use crate::{Event, KeyRange, KeyValue, PairRef, Position, Revision, Version};
 
 /// Keys per chunk before it is split. A larger chunk makes inserts move more memory, a smaller one
 /// makes counts visit more chunks.
@@ -49,31 +49,30 @@ impl Entry {
         (!version.is_tombstone()).then_some(version)
     }
 
-    /// The pair readable at `at`.
-    pub(crate) fn pair_at(&self, at: Revision) -> Option<KeyValue> {
+    /// The pair readable at `at`, where it lies.
+    pub(crate) fn pair_at(&self, at: Revision) -> Option<PairRef<'_>> {
         let version = *self.version_at(at)?;
-        Some(KeyValue {
-            key: self.key.clone(),
+        Some(PairRef {
+            key: &self.key,
             value: self.value_of(&version),
             version,
         })
     }
 
-    fn value_of(&self, version: &Version) -> Value {
-        match &self.value {
-            Some(value) if version.position == self.latest.position => {
-                if !self.touched.load(Relaxed) {
-                    self.touched.store(true, Relaxed);
-                }
-                Value::Resident(value.clone())
-            }
-            _ => Value::Stored(version.position),
+    fn value_of(&self, version: &Version) -> Option<&Bytes> {
+        let value = self.value.as_ref()?;
+        if version.position != self.latest.position {
+            return None;
         }
+        if !self.touched.load(Relaxed) {
+            self.touched.store(true, Relaxed);
+        }
+        Some(value)
     }
 
     /// Makes `event` the newest version and returns the pair before it.
     fn supersede(&mut self, event: &Event) -> Option<KeyValue> {
-        let previous = self.pair_at(self.latest.mod_revision);
+        let previous = self.pair_at(self.latest.mod_revision).map(KeyValue::from);
         self.older.push(self.latest);
         self.latest = event.version;
         self.value = resident(event);

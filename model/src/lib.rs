@@ -35,9 +35,10 @@ pub use overlay::Overlay;
 pub use query::{RangeQuery, SortOrder, SortTarget};
 pub use refusal::Refusal;
 pub use reply::{
-    DeleteRangeReply, KeyValue, LeaseGrantReply, OperationReply, PutReply, RangeReply, Reply, TxnReply, Value,
+    DeleteRangeReply, KeyValue, LeaseGrantReply, OperationReply, PairRef, PutReply, RangeReply, Reply,
+    TxnReply, Value,
 };
-pub use scan::{Scan, ScanStep, key_after};
+pub use scan::{Found, Scan, ScanStep, key_after};
 pub use state::{Rest, State};
 pub use tally::Tally;
 pub use types::{LeaseId, Position, Revision, Version};

@@ -90,6 +90,12 @@ impl RangeQuery {
         .any(|bound| bound.0 != 0)
     }
 
+    /// Whether the result is what a scan finds, as it finds it, so far as the limit goes.
+    #[must_use]
+    pub fn is_plain(&self) -> bool {
+        !self.has_sort() && !self.has_revision_filter()
+    }
+
     /// Whether the result needs ordering beyond the order of the keys.
     #[must_use]
     pub fn has_sort(&self) -> bool {

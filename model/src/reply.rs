@@ -24,6 +24,42 @@ pub struct KeyValue {
     pub version: Version,
 }
 
+/// The same where it lies, to be looked at and not to be kept.
+#[derive(Clone, Copy, Debug)]
+pub struct PairRef<'state> {
+    /// The key.
+    pub key: &'state Bytes,
+    /// Its value; none if that is only in the log, in the row that the version names.
+    pub value: Option<&'state Bytes>,
+    /// Its revisions, version and lease.
+    pub version: Version,
+}
+
+impl From<PairRef<'_>> for KeyValue {
+    fn from(pair: PairRef<'_>) -> Self {
+        let stored = Value::Stored(pair.version.position);
+        Self {
+            key: pair.key.clone(),
+            value: pair.value.cloned().map_or(stored, Value::Resident),
+            version: pair.version,
+        }
+    }
+}
+
+impl<'pair> From<&'pair KeyValue> for PairRef<'pair> {
+    fn from(pair: &'pair KeyValue) -> Self {
+        let value = match &pair.value {
+            Value::Resident(value) => Some(value),
+            Value::Stored(_) => None,
+        };
+        Self {
+            key: &pair.key,
+            value,
+            version: pair.version,
+        }
+    }
+}
+
 /// The answer to a range.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RangeReply {

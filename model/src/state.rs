@@ -222,7 +222,7 @@ impl State {
     /// The pair of `key` readable at `at`.
     #[must_use]
     pub fn pair_at(&self, key: &[u8], at: Revision) -> Option<KeyValue> {
-        self.index.get(key)?.pair_at(at)
+        self.index.get(key)?.pair_at(at).map(KeyValue::from)
     }
 
     /// Whether a hash takes this event in: it is above the compact revision, or what compacting at
@@ -246,8 +246,9 @@ impl State {
             },
             at,
             at,
+            Vec::new(),
         );
         scan.walk_all(self);
-        scan.ready() > 0
+        scan.found_any()
     }
 }

@@ -62,9 +62,9 @@ impl View<'_> {
     }
 
     fn stored_pairs(&self, range: &KeyRange, at: Revision) -> Vec<KeyValue> {
-        let mut scan = Scan::new(RangeQuery::new(range.clone()), at, at);
+        let mut scan = Scan::new(RangeQuery::new(range.clone()), at, at, Vec::new());
         walk_through(&mut scan, self.state);
-        scan.take()
+        scan.into_pairs()
     }
 
     /// Answers a query inside a transaction, whose newest revision is `newest`.
@@ -74,11 +74,11 @@ impl View<'_> {
         } else {
             newest
         };
-        let mut scan = Scan::new(query.clone(), at, newest);
+        let mut scan = Scan::new(query.clone(), at, newest, Vec::new());
         if self.overlay.events_at(&query.range, at).next().is_none() {
             walk_through(&mut scan, self.state);
         } else {
-            scan.see(self.pairs(&query.range, at));
+            scan.see_all(&self.pairs(&query.range, at));
         }
         if scan.sorts_by_value() {
             scan.pairs_mut()

@@ -54,6 +54,11 @@ pub(super) fn demands_leader(headers: &HeaderMap) -> bool {
     headers.get(HAS_LEADER).is_some_and(|value| value == "true")
 }
 
+/// Whether a call that was let in gets a compressed answer.
+pub(super) fn gets_compressed<T>(request: &tonic::Request<T>) -> bool {
+    request.metadata().contains_key(ACCEPT_ENCODING)
+}
+
 /// Refuses calls that cannot be read, and says in etcd's words what tonic says in its own.
 ///
 /// A call that demands a leader (`hasleader`) is refused where there is none.

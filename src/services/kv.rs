@@ -2,12 +2,16 @@
 
 use std::sync::Arc;
 
-use actors::{Committed, RangeChunk, RangeChunks, Store};
+use actors::{Committed, RangeChunk, RangeChunks, RangePart, Store};
+use futures_util::stream;
 use model::{Command, KeyRange, RangeQuery, RangeReply, Refusal, Reply, Revision, SortOrder, SortTarget};
 use proto::etcdserverpb as pb;
 use proto::etcdserverpb::kv_server::Kv;
 use tonic::{Request, Response, Status};
 
+use super::convert::RangeOctets;
+use super::interceptor::gets_compressed;
+use super::prepared::{Pieces, Prepared};
 use super::streams::{Answers, Session, Shutdown, on_shutdown};
 use super::{Context, convert, request_size, status};
 use crate::listeners::step_aside;
@@ -32,6 +36,15 @@ impl KvService {
             return Ok(());
         }
         self.context.store().linearize().await.map_err(status::status)
+    }
+
+    /// The answer to a range that needs nothing but memory, written while that is read.
+    async fn prepare(&self, query: &RangeQuery) -> Option<Response<pb::RangeResponse>> {
+        let store = self.context.store();
+        let limit = usize::try_from(query.limit).ok();
+        let (octets, rest) = store.range_into(query, RangeOctets::of(limit)).await?;
+        let octets = octets.end(self.context.header(rest.revision), &rest)?;
+        Some(Prepared::whole(octets).instead_of(pb::RangeResponse::default()))
     }
 
     /// Refuses a write above `--max-request-bytes`; reads are bounded by the message limit alone.
@@ -80,6 +93,7 @@ pub(super) fn mismatched(reply: &Reply) -> Status {
 #[tonic::async_trait]
 impl Kv for KvService {
     async fn range(&self, request: Request<pb::RangeRequest>) -> Result<Response<pb::RangeResponse>, Status> {
+        let is_compressed = gets_compressed(&request);
         let request = request.into_inner();
         let serializable = request.serializable;
         let query = convert::range_query(request).map_err(status::refused)?;
@@ -87,6 +101,9 @@ impl Kv for KvService {
             step_aside().await;
         }
         self.linearize_unless(serializable).await?;
+        if !is_compressed && let Some(answer) = self.prepare(&query).await {
+            return Ok(answer);
+        }
         let reply = self.context.store().range(query).await.map_err(status::status)?;
         Ok(Response::new(convert::range_response(
             self.context.header(reply.revision),
@@ -100,6 +117,7 @@ impl Kv for KvService {
         &self,
         request: Request<pb::RangeRequest>,
     ) -> Result<Response<Self::RangeStreamStream>, Status> {
+        let is_compressed = gets_compressed(&request);
         let request = request.into_inner();
         let serializable = request.serializable;
         let mut query = convert::range_query(request).map_err(status::refused)?;
@@ -118,9 +136,12 @@ impl Kv for KvService {
         self.linearize_unless(serializable).await?;
         step_aside().await;
         let chunks = self.context.store().range_stream(query, self.part_bytes());
-        Ok(Response::new(
-            RangeSession::new(Arc::clone(&self.context), chunks).answers(),
-        ))
+        let session = RangeSession::new(Arc::clone(&self.context), chunks);
+        if is_compressed {
+            return Ok(Response::new(session.answers()));
+        }
+        let octets = Prepared::stream(OctetsSession(session).answers());
+        Ok(octets.instead_of(Box::pin(stream::empty())))
     }
 
     async fn put(&self, request: Request<pb::PutRequest>) -> Result<Response<pb::PutResponse>, Status> {
@@ -201,11 +222,15 @@ impl RangeSession {
 
     /// Only the last message has a header, and it has the last pairs too: kube-apiserver stops reading when
     /// its limit is full, and takes the revision from what it has read.
-    fn response(&self, chunk: RangeChunk) -> pb::RangeStreamResponse {
-        let (header, rest) = match chunk.last {
+    fn header(&self, last: Option<RangeReply>) -> (Option<pb::ResponseHeader>, RangeReply) {
+        match last {
             Some(last) => (self.context.header(last.revision), last),
             None => (None, RangeReply::default()),
-        };
+        }
+    }
+
+    fn response(&self, chunk: RangeChunk) -> pb::RangeStreamResponse {
+        let (header, rest) = self.header(chunk.last);
         let range = convert::range_response(
             header,
             RangeReply {
@@ -216,6 +241,17 @@ impl RangeSession {
         pb::RangeStreamResponse {
             range_response: Some(range),
         }
+    }
+
+    fn octets(&self, part: RangePart<RangeOctets>) -> Result<Pieces, Status> {
+        let octets = match part {
+            RangePart::Found(octets, last) => {
+                let (header, rest) = self.header(last);
+                octets.end_part(header, &rest)
+            }
+            RangePart::Pairs(chunk) => convert::octets(&self.response(chunk)),
+        };
+        octets.ok_or_else(status::too_long)
     }
 }
 
@@ -229,5 +265,22 @@ impl Session for RangeSession {
             chunk = self.chunks.next() => chunk?,
         };
         Some(chunk.map(|chunk| self.response(chunk)).map_err(status::status))
+    }
+}
+
+/// The same, written while it is read.
+struct OctetsSession(RangeSession);
+
+impl Session for OctetsSession {
+    type Answer = Pieces;
+
+    async fn next(&mut self) -> Option<Result<Pieces, Status>> {
+        let session = &mut self.0;
+        let part = tokio::select! {
+            biased;
+            () = &mut session.shutdown => return Some(Err(status::stopped())),
+            part = session.chunks.next_into(RangeOctets::default()) => part?,
+        };
+        Some(part.map_err(status::status).and_then(|part| session.octets(part)))
     }
 }

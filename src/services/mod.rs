@@ -18,6 +18,7 @@ mod lease;
 mod lease_ids;
 mod lock;
 mod maintenance;
+mod prepared;
 mod request_size;
 mod status;
 pub mod streams;
@@ -33,6 +34,7 @@ use http::{Request, Response};
 use http_body::Body as HttpBody;
 use interceptor::{Intercepted, Interceptor, InterceptorLayer};
 use pin_project_lite::pin_project;
+use prepared::{Answering, Preparing};
 use proto::etcdserverpb as pb;
 use proto::{v3electionpb, v3lockpb};
 use tonic::body::Body;
@@ -71,7 +73,7 @@ macro_rules! served {
 /// small read does.
 #[derive(Clone)]
 pub struct Services {
-    kv: Interceptor<pb::kv_server::KvServer<kv::KvService>>,
+    kv: Interceptor<Preparing<pb::kv_server::KvServer<kv::KvService>>>,
     watch: Interceptor<pb::watch_server::WatchServer<watch::WatchService>>,
     lease: Interceptor<pb::lease_server::LeaseServer<lease::LeaseService>>,
     /// All of them, found by their paths.
@@ -89,7 +91,11 @@ impl Services {
         let has_leader = Arc::new(move || store.leader_id().is_some());
         let interceptor = InterceptorLayer::new(has_leader);
         let shared = || Arc::clone(&context);
-        let kv = served!(pb::kv_server::KvServer, kv::KvService::new(shared()), context);
+        let kv = Preparing(served!(
+            pb::kv_server::KvServer,
+            kv::KvService::new(shared()),
+            context
+        ));
         let watch = served!(
             pb::watch_server::WatchServer,
             watch::WatchService::new(shared()),
@@ -126,16 +132,20 @@ impl Services {
     {
         let path = request.uri().path();
         let service = path.strip_prefix("/etcdserverpb.").unwrap_or_default();
-        let call = match service.split('/').next() {
-            Some("KV") => self.kv.clone().call(request),
-            Some("Watch") => self.watch.clone().call(request),
-            Some("Lease") => self.lease.clone().call(request),
-            _ => {
-                let call = self.routes.clone().call(request);
-                return Called::Routed { call };
-            }
-        };
-        Called::Found { call }
+        match service.split('/').next() {
+            Some("KV") => Called::Kv {
+                call: self.kv.clone().call(request),
+            },
+            Some("Watch") => Called::Found {
+                call: self.watch.clone().call(request),
+            },
+            Some("Lease") => Called::Found {
+                call: self.lease.clone().call(request),
+            },
+            _ => Called::Routed {
+                call: self.routes.clone().call(request),
+            },
+        }
     }
 }
 
@@ -177,6 +187,7 @@ pin_project! {
     /// A call under way.
     #[project = CalledProjection]
     pub enum Called {
+        Kv { #[pin] call: Intercepted<Answering> },
         Found { #[pin] call: Intercepted<BoxFuture<Response<Body>, Infallible>> },
         Routed { #[pin] call: Routed },
     }
@@ -187,6 +198,7 @@ impl Future for Called {
 
     fn poll(self: Pin<&mut Self>, context: &mut task::Context<'_>) -> Poll<Response<Body>> {
         let response = match self.project() {
+            CalledProjection::Kv { call } => ready!(call.poll(context)),
             CalledProjection::Found { call } => ready!(call.poll(context)),
             CalledProjection::Routed { call } => ready!(call.poll(context)),
         };

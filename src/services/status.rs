@@ -100,6 +100,11 @@ pub(super) fn no_decompressor(encoding: &str) -> Status {
     ))
 }
 
+/// An answer is longer than the four octets of its length can say, in grpc-go's words.
+pub(super) fn too_long() -> Status {
+    Status::resource_exhausted("grpc: message too large")
+}
+
 /// Nothing answers to a path, in grpc-go's words.
 pub(super) fn unknown_method(path: &str) -> Status {
     let Some((service, method)) = path.trim_start_matches('/').rsplit_once('/') else {
