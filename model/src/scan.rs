@@ -46,8 +46,9 @@ impl Found for Vec<KeyValue> {
 
 /// One evaluation of a [`RangeQuery`], at one revision.
 ///
-/// Each step looks at a bounded number of keys, and of octets if they are copied. Between steps the state may change: what is read stays
-/// the state at the scan's revision, and a compaction past it ends the scan with [`Refusal::Compacted`].
+/// Each step looks at a bounded number of keys, and of octets if they are copied. Between steps the state may
+/// change: what is read stays the state at the scan's revision, and a compaction past it ends the scan with
+/// [`Refusal::Compacted`].
 #[derive(Debug)]
 pub struct Scan<F = Vec<KeyValue>> {
     query: RangeQuery,
@@ -335,4 +336,55 @@ pub fn key_after(key: &[u8]) -> Bytes {
     next.put_slice(key);
     next.put_u8(0);
     next.freeze()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Effect, Event, Position, Version};
+
+    /// Copies nothing but the count of it.
+    impl Found for usize {
+        fn add(&mut self, pair: PairRef<'_>) {
+            *self += pair.value.map_or(0, Bytes::len);
+        }
+
+        fn copied(&self) -> usize {
+            *self
+        }
+    }
+
+    fn state(keys: i64, value: usize) -> State {
+        let mut state = State::default();
+        for number in 1..=keys {
+            state.apply(&Effect::Key(Event {
+                key: format!("{number:05}").into(),
+                value: vec![0; value].into(),
+                version: Version {
+                    position: Position(number),
+                    mod_revision: Revision(number + 1),
+                    create_revision: Revision(number + 1),
+                    version: 1,
+                    lease: LeaseId::NONE,
+                },
+            }));
+        }
+        state
+    }
+
+    #[test]
+    fn a_step_ends_when_much_was_copied_and_the_next_goes_on_there() {
+        let (keys, value) = (100, COPIED_AT_ONCE / 4 + 1);
+        let state = state(keys, value);
+        let query = RangeQuery::new(KeyRange::From(Bytes::from_static(b"\0")));
+        let mut scan = Scan::begin_into(query, &state, 0_usize).expect("readable");
+        let mut steps = 1;
+        while scan.step(&state, usize::MAX).expect("readable") == ScanStep::More {
+            assert_eq!(*scan.found(), steps * 4 * value);
+            steps += 1;
+        }
+        let (copied, rest) = scan.finish_into();
+        assert_eq!((copied, rest.count, rest.more), (100 * value, keys, false));
+        assert_eq!(steps, 25);
+    }
 }

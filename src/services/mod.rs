@@ -187,6 +187,7 @@ pin_project! {
     /// A call under way.
     #[project = CalledProjection]
     pub enum Called {
+        /// Of the service whose answers may be [prepared].
         Kv { #[pin] call: Intercepted<Answering> },
         Found { #[pin] call: Intercepted<BoxFuture<Response<Body>, Infallible>> },
         Routed { #[pin] call: Routed },

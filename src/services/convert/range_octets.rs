@@ -61,7 +61,7 @@ impl RangeOctets {
         self.close(rest);
         let mut front = Front::default();
         front.put_header(header);
-        self.put_before(front)
+        self.behind(front)
     }
 
     /// The same as a `RangeStreamResponse`.
@@ -79,7 +79,7 @@ impl RangeOctets {
                 .tag_and_length(field::RANGE_RESPONSE, length)
                 .octets(),
         );
-        self.put_before(front)
+        self.behind(front)
     }
 
     /// Writes what follows the pairs, and has the last piece be full.
@@ -94,7 +94,7 @@ impl RangeOctets {
         self.fill(Vec::new());
     }
 
-    fn put_before(mut self, mut front: Front) -> Option<Vec<Bytes>> {
+    fn behind(mut self, mut front: Front) -> Option<Vec<Bytes>> {
         let length = front.octets().len() + self.length - FRONT;
         front.put_before(&prefix_of(length)?);
         let begin = FRONT - front.octets().len();
