@@ -67,6 +67,11 @@ var maintenanceScripts = []Script{
 		}
 		alarm(ctx, s, pb.AlarmRequest_GET, pb.AlarmType_NONE)
 		_, _ = s.Maintenance.Status(ctx, &pb.StatusRequest{})
+		_, _ = s.Maintenance.Alarm(ctx, &pb.AlarmRequest{Action: pb.AlarmRequest_DEACTIVATE, MemberID: 7, Alarm: pb.AlarmType_NOSPACE})
+		s.Put("a", "1")
+	}},
+	{Name: "A8.2f_alarms_of_other_members_survive_restart", Run: func(ctx context.Context, s *Session) {
+		_, _ = s.Maintenance.Alarm(ctx, &pb.AlarmRequest{Action: pb.AlarmRequest_ACTIVATE, MemberID: 7, Alarm: pb.AlarmType_NOSPACE})
 		s.Restart()
 		s.Put("a", "1")
 		_, _ = s.Maintenance.Alarm(ctx, &pb.AlarmRequest{Action: pb.AlarmRequest_DEACTIVATE, MemberID: 7, Alarm: pb.AlarmType_NOSPACE})
