@@ -7,8 +7,9 @@ var unfit = map[string]string{
 	"A3.7_quota": "every member runs out of space by itself and raises an alarm of its own, at a time of its own",
 	"A8.2f_alarms_of_other_members_survive_restart": "an alarm that names a member may be of its quota: Taffrail's next leader, " +
 		"which knows of no other, clears it within a second if there is room",
-	"A8.4c_hash_after_compacting_nothing": "whether etcd remembers a compaction of nothing depends on what a killed member has to replay",
-	"ctl_member_list_fields":              "the members are numbered in the order of ids that the server chose",
+	"A8.4b_hash_at_the_compacted_revision": "whether etcd counts the compaction as finished depends on what a killed member has to replay",
+	"A8.4c_hash_after_compacting_nothing":  "whether etcd remembers a compaction of nothing depends on what a killed member has to replay",
+	"ctl_member_list_fields":               "the members are numbered in the order of ids that the server chose",
 }
 
 const countedOnTheLeader = "etcd counts an operation on every member, Taffrail on the one that decides it: the leader. " +
