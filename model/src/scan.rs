@@ -10,7 +10,7 @@ use crate::{
     State, Value,
 };
 
-/// Octets that are copied from the state in one step: about 20 microseconds.
+/// Octets that are copied from the state in one step: about 30 microseconds, as long as looking at 512 keys takes.
 const COPIED_AT_ONCE: usize = 128 << 10;
 /// The value of a pair of which only the key was asked for.
 static NO_VALUE: Bytes = Bytes::new();

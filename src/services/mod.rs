@@ -24,7 +24,6 @@ mod status;
 pub mod streams;
 mod watch;
 
-use std::convert::Infallible;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{self, Poll, ready};
@@ -39,7 +38,6 @@ use proto::etcdserverpb as pb;
 use proto::{v3electionpb, v3lockpb};
 use tonic::body::Body;
 use tonic::codec::CompressionEncoding;
-use tonic::codegen::BoxFuture;
 use tonic::service::Routes;
 use tower::{Layer as _, Service as _};
 
@@ -55,15 +53,16 @@ pub const CLUSTER_VERSION: &str = "3.7.0";
 pub const STORAGE_VERSION: &str = "3.7.0";
 
 /// A service that takes messages of the permitted size and gzip, as etcd's does. The interceptor sees to it
-/// that only those get gzip who sent it.
+/// that only those get gzip who sent it. Its answers may be [prepared].
 macro_rules! served {
     ($server:path, $service:expr, $context:expr) => {{
         use $server as Server;
-        Server::from_arc(Arc::new($service))
+        let server = Server::from_arc(Arc::new($service))
             .accept_compressed(CompressionEncoding::Gzip)
             .send_compressed(CompressionEncoding::Gzip)
             .max_decoding_message_size($context.limits().max_message_bytes())
-            .max_encoding_message_size(usize::MAX)
+            .max_encoding_message_size(usize::MAX);
+        Preparing(server)
     }};
 }
 
@@ -74,8 +73,8 @@ macro_rules! served {
 #[derive(Clone)]
 pub struct Services {
     kv: Interceptor<Preparing<pb::kv_server::KvServer<kv::KvService>>>,
-    watch: Interceptor<pb::watch_server::WatchServer<watch::WatchService>>,
-    lease: Interceptor<pb::lease_server::LeaseServer<lease::LeaseService>>,
+    watch: Interceptor<Preparing<pb::watch_server::WatchServer<watch::WatchService>>>,
+    lease: Interceptor<Preparing<pb::lease_server::LeaseServer<lease::LeaseService>>>,
     /// All of them, found by their paths.
     routes: Routes,
 }
@@ -91,11 +90,7 @@ impl Services {
         let has_leader = Arc::new(move || store.leader_id().is_some());
         let interceptor = InterceptorLayer::new(has_leader);
         let shared = || Arc::clone(&context);
-        let kv = Preparing(served!(
-            pb::kv_server::KvServer,
-            kv::KvService::new(shared()),
-            context
-        ));
+        let kv = served!(pb::kv_server::KvServer, kv::KvService::new(shared()), context);
         let watch = served!(
             pb::watch_server::WatchServer,
             watch::WatchService::new(shared()),
@@ -132,20 +127,16 @@ impl Services {
     {
         let path = request.uri().path();
         let service = path.strip_prefix("/etcdserverpb.").unwrap_or_default();
-        match service.split('/').next() {
-            Some("KV") => Called::Kv {
-                call: self.kv.clone().call(request),
-            },
-            Some("Watch") => Called::Found {
-                call: self.watch.clone().call(request),
-            },
-            Some("Lease") => Called::Found {
-                call: self.lease.clone().call(request),
-            },
-            _ => Called::Routed {
-                call: self.routes.clone().call(request),
-            },
-        }
+        let call = match service.split('/').next() {
+            Some("KV") => self.kv.clone().call(request),
+            Some("Watch") => self.watch.clone().call(request),
+            Some("Lease") => self.lease.clone().call(request),
+            _ => {
+                let call = self.routes.clone().call(request);
+                return Called::Routed { call };
+            }
+        };
+        Called::Found { call }
     }
 }
 
@@ -187,9 +178,7 @@ pin_project! {
     /// A call under way.
     #[project = CalledProjection]
     pub enum Called {
-        /// Of the service whose answers may be [prepared].
-        Kv { #[pin] call: Intercepted<Answering> },
-        Found { #[pin] call: Intercepted<BoxFuture<Response<Body>, Infallible>> },
+        Found { #[pin] call: Intercepted<Answering> },
         Routed { #[pin] call: Routed },
     }
 }
@@ -199,7 +188,6 @@ impl Future for Called {
 
     fn poll(self: Pin<&mut Self>, context: &mut task::Context<'_>) -> Poll<Response<Body>> {
         let response = match self.project() {
-            CalledProjection::Kv { call } => ready!(call.poll(context)),
             CalledProjection::Found { call } => ready!(call.poll(context)),
             CalledProjection::Routed { call } => ready!(call.poll(context)),
         };

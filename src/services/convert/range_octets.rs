@@ -54,32 +54,48 @@ impl RangeOctets {
 
     /// The whole `RangeResponse` with its prefix, in pieces; none if it is longer than a message can be.
     pub(in crate::services) fn end(
-        mut self,
+        self,
         header: Option<ResponseHeader>,
         rest: &RangeReply,
     ) -> Option<Vec<Bytes>> {
-        self.close(rest);
-        let mut front = Front::default();
-        front.put_header(header);
-        self.behind(front)
+        self.finish(header, rest, |_| Small::default())
     }
 
     /// The same as a `RangeStreamResponse`.
     pub(in crate::services) fn end_part(
-        mut self,
+        self,
         header: Option<ResponseHeader>,
         rest: &RangeReply,
     ) -> Option<Vec<Bytes>> {
+        self.finish(header, rest, |length| {
+            Small::default().tag_and_length(field::RANGE_RESPONSE, length)
+        })
+    }
+
+    /// Writes what follows the pairs and then what precedes them. `wrapped` is what a message around this one begins
+    /// with, which depends on the length of this one.
+    fn finish(
+        mut self,
+        header: Option<ResponseHeader>,
+        rest: &RangeReply,
+        wrapped: impl FnOnce(usize) -> Small,
+    ) -> Option<Vec<Bytes>> {
         self.close(rest);
-        let mut front = Front::default();
-        front.put_header(header);
-        let length = front.octets().len() + self.length - FRONT;
-        front.put_before(
-            Small::default()
-                .tag_and_length(field::RANGE_RESPONSE, length)
-                .octets(),
-        );
-        self.behind(front)
+        let beginning = pb::RangeResponse {
+            header,
+            ..pb::RangeResponse::default()
+        };
+        let length = beginning.encoded_len() + self.length - FRONT;
+        let wrapped = wrapped(length);
+        let prefix = prefix_of(wrapped.octets().len() + length)?;
+        let begin = FRONT - PREFIX_LENGTH - wrapped.octets().len() - beginning.encoded_len();
+        let mut front = &mut self.full[0][begin..FRONT];
+        front.put_slice(&prefix);
+        front.put_slice(wrapped.octets());
+        beginning.encode_raw(&mut front);
+        let mut pieces: Vec<Bytes> = self.full.into_iter().map(Bytes::from).collect();
+        pieces[0].advance(begin);
+        Some(pieces)
     }
 
     /// Writes what follows the pairs, and has the last piece be full.
@@ -92,16 +108,6 @@ impl RangeOctets {
         self.make_room(end.encoded_len());
         end.encode_raw(&mut self.piece);
         self.fill(Vec::new());
-    }
-
-    fn behind(mut self, mut front: Front) -> Option<Vec<Bytes>> {
-        let length = front.octets().len() + self.length - FRONT;
-        front.put_before(&prefix_of(length)?);
-        let begin = FRONT - front.octets().len();
-        self.full[0][begin..FRONT].copy_from_slice(front.octets());
-        let mut pieces: Vec<Bytes> = self.full.into_iter().map(Bytes::from).collect();
-        pieces[0].advance(begin);
-        Some(pieces)
     }
 
     fn make_room(&mut self, octets: usize) {
@@ -127,42 +133,6 @@ impl RangeOctets {
         let full = std::mem::replace(&mut self.piece, next);
         self.length += full.len();
         self.full.push(full);
-    }
-}
-
-/// What comes before the pairs, written from its end.
-struct Front {
-    octets: [u8; FRONT],
-    begin: usize,
-}
-
-impl Default for Front {
-    fn default() -> Self {
-        Self {
-            octets: [0; FRONT],
-            begin: FRONT,
-        }
-    }
-}
-
-impl Front {
-    fn octets(&self) -> &[u8] {
-        &self.octets[self.begin..]
-    }
-
-    fn put_before(&mut self, octets: &[u8]) {
-        let end = self.begin;
-        self.begin -= octets.len();
-        self.octets[self.begin..end].copy_from_slice(octets);
-    }
-
-    fn put_header(&mut self, header: Option<ResponseHeader>) {
-        let beginning = pb::RangeResponse {
-            header,
-            ..pb::RangeResponse::default()
-        };
-        self.begin -= beginning.encoded_len();
-        beginning.encode_raw(&mut &mut self.octets[self.begin..]);
     }
 }
 
